@@ -1,0 +1,32 @@
+import { z } from 'zod'
+
+/**
+ * What a target says of a command: the one JSON line on its standard output, 2,000 characters at most.
+ * `running`: a migration that has not ended yet. `reverted`: activation failed and the previous release is
+ * back and healthy. `refused`: nothing was touched (an older token, another environment, another platform).
+ */
+export const verdict = z.object({
+  action: z.string(),
+  outcome: z.enum(['done', 'running', 'failed', 'reverted', 'refused']),
+  /** The release that the target serves after the command; null when it serves none. */
+  current: z.string().nullable(),
+  release: z.string().optional(),
+  reason: z.string().optional(),
+  /** The app's or hook's own last lines, where they tell why. */
+  log: z.string().optional(),
+  /** Seconds, by phase: fetch, verify, install, unpack, hooks, restart, health. */
+  phases: z.record(z.string(), z.number()).default({}),
+  bytes: z.number().int().optional(),
+})
+export type Verdict = z.infer<typeof verdict>
+
+/** Undefined when the output holds no verdict: the program was killed or never ran. */
+export function parseVerdict(output: string): Verdict | undefined {
+  const line = output.split('\n').find((candidate) => candidate.startsWith('{'))
+  if (!line) return undefined
+  try {
+    return verdict.safeParse(JSON.parse(line)).data
+  } catch {
+    return undefined
+  }
+}
