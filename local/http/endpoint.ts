@@ -1,0 +1,102 @@
+import { randomBytes } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { UserError } from '../../lib/user-error.ts'
+import type { CredentialStore } from '../credentials.ts'
+import { claimedService } from './claimed-signature.ts'
+import { refuseAsJson, type Service, ServiceError } from './service.ts'
+import { verifyRequest } from './signature.ts'
+
+export { readBody, type Service, ServiceError, type SignedRequest } from './service.ts'
+
+export interface EndpointOptions {
+  /** 0 lets the system choose a free one. */
+  port: number
+  host?: string
+  credentials: CredentialStore
+  /** By the service's name in the credential scope of a signature: `s3`, `ssm`, `lambda`, ... */
+  services: Record<string, Service>
+}
+
+export interface Endpoint {
+  url: string
+  /** Ends open connections too: a kept-alive one would hold the process. */
+  close(): Promise<void>
+}
+
+/** All services on one loopback port, as `AWS_ENDPOINT_URL` wants it. */
+export async function startEndpoint(options: EndpointOptions): Promise<Endpoint> {
+  const { port, host = '127.0.0.1' } = options
+  // Node's limit of five minutes a request would cut a slow upload.
+  const server = createServer({ requestTimeout: 0 }, (request, response) => {
+    void answer(request, response, options)
+  })
+  await listen(server, port, host)
+  const address = server.address() as AddressInfo
+  return {
+    url: `http://${host}:${address.port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+async function answer(
+  raw: IncomingMessage,
+  response: ServerResponse,
+  options: EndpointOptions,
+): Promise<void> {
+  response.setHeader('x-amz-request-id', randomBytes(8).toString('hex').toUpperCase())
+  let service: Service | undefined
+  try {
+    // A request without any signature is answered as S3 answers the anonymous public.
+    const name = claimedService(raw) ?? 's3'
+    service = options.services[name]
+    const request = await verifyRequest(raw, options.credentials)
+    if (!service) {
+      throw new ServiceError(404, 'UnknownOperationException', `The local cloud has no service "${name}".`)
+    }
+    await service(request, response)
+  } catch (error) {
+    refuse(raw, response, service, error)
+  }
+}
+
+function refuse(
+  raw: IncomingMessage,
+  response: ServerResponse,
+  service: Service | undefined,
+  error: unknown,
+): void {
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  if (!(error instanceof ServiceError)) console.error(`${raw.method} ${raw.url}:`, error)
+  const refusal =
+    error instanceof ServiceError
+      ? error
+      : new ServiceError(500, 'InternalError', 'We encountered an internal error. Please try again.')
+  const word = service?.refuse ?? refuseAsJson
+  word(response, refusal)
+  // What is left of the body is read, or the client would see a reset connection instead of the answer.
+  raw.resume()
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(error.code === 'EADDRINUSE' ? portInUse(port, host, error) : error),
+    )
+    server.listen(port, host, resolve)
+  })
+}
+
+function portInUse(port: number, host: string, cause: Error): UserError {
+  return new UserError(
+    `The local cloud cannot listen on ${host}:${port}: another program uses this port. Stop it, or choose another port.`,
+    { cause },
+  )
+}
