@@ -13,14 +13,6 @@ const lock = z.object({
 })
 export type Lock = z.infer<typeof lock>
 
-const migration = z.object({
-  release: z.string(),
-  leader: z.string(),
-  token: z.number().int(),
-  status: z.enum(['running', 'done', 'failed', 'unknown']),
-})
-export type Migration = z.infer<typeof migration>
-
 /** `state.json`: what an environment's fleet of an app should run, and who is changing it. */
 export const state = z.object({
   format: z.literal(1),
@@ -31,9 +23,33 @@ export const state = z.object({
   current: servedRelease.nullable(),
   previous: servedRelease.nullable(),
   lock: lock.nullable(),
-  migration: migration.nullable(),
 })
 export type State = z.infer<typeof state>
+
+/** How a durable execution stands, in Lambda's words. */
+export type ExecutionStatus = 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'STOPPED'
+
+/** Takes the lock for a request; the token is the rollout's, higher than any before. */
+export function takeLock(state: State, request: string, desired: ServedRelease): State {
+  const token = state.token + 1
+  const execution = executionName(token, request)
+  return { ...state, token, desired, lock: { token, request, execution } }
+}
+
+/** A name is used once, also for the same release again; the request id makes it unique among environments. */
+function executionName(token: number, request: string): string {
+  return `${token}-${request}`
+}
+
+export function freeLock(state: State): State {
+  return { ...state, lock: null }
+}
+
+/** From now on the release is what the fleet runs, and what it ran is what a rollback goes to. */
+export function serveRelease(state: State, served: ServedRelease): State {
+  if (state.current?.release === served.release) return { ...state, current: served }
+  return { ...state, current: served, previous: state.current }
+}
 
 export const EMPTY_STATE: State = {
   format: 1,
@@ -42,5 +58,4 @@ export const EMPTY_STATE: State = {
   current: null,
   previous: null,
   lock: null,
-  migration: null,
 }

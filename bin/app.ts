@@ -1,0 +1,23 @@
+import { readFileSync } from 'node:fs'
+import { App, Validations } from 'aws-cdk-lib'
+import { AwsSolutionsChecks } from 'cdk-nag'
+import { parseFleets } from '../lib/config/fleets.ts'
+import { PybundleStack } from '../lib/stack/pybundle-stack.ts'
+import { UserError } from '../lib/user-error.ts'
+
+const FLEETS_FILE = process.env.PYBUNDLE_FLEETS_FILE ?? 'fleets.toml'
+
+try {
+  const app = new App({ outdir: process.env.CDK_OUTDIR ?? 'cdk.out', analyticsReporting: false })
+  const fleets = parseFleets(readFileSync(FLEETS_FILE, 'utf8'), FLEETS_FILE)
+  new PybundleStack(app, 'Pybundle', {
+    fleets,
+    description: 'pybundle-deploy: offline deploys of Python apps',
+  })
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
+  app.synth()
+} catch (error) {
+  if (!(error instanceof UserError)) throw error
+  console.error(error.message)
+  process.exit(1)
+}

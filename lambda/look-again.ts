@@ -1,0 +1,156 @@
+import type { ObjectStore } from '../lib/aws/object-store.ts'
+import type { RolloutEngine } from '../lib/aws/rollout-engine.ts'
+import {
+  type AppScope,
+  idOfKey,
+  releaseKey,
+  requestKey,
+  requestsPrefix,
+  rolloutKey,
+  rolloutsPrefix,
+} from '../lib/release/keys.ts'
+import { decideNext, type WaitingRequest } from '../lib/release/next-request.ts'
+import { closedRecord, endRecord, type Outcome, rolloutRecord, startRecord } from '../lib/release/record.ts'
+import { type ReleaseRecord, releaseId } from '../lib/release/release.ts'
+import { type Request, request as requestSchema } from '../lib/release/request.ts'
+import { type ExecutionStatus, freeLock, type Lock, takeLock } from '../lib/release/state.ts'
+import { UserError } from '../lib/user-error.ts'
+import { pinArtifact } from './artifact-check.ts'
+import { readState, type StoredState, writeState } from './state-store.ts'
+
+export interface Clients {
+  store: ObjectStore
+  engine: RolloutEngine
+}
+
+/**
+ * Brings an environment as far as it can go now: frees a dead owner's lock, starts the newest waiting
+ * request, closes those before it. Safe to call at any time, any number of times, at once from several places.
+ */
+export async function lookAgain({ store, engine }: Clients, scope: AppScope): Promise<void> {
+  for (;;) {
+    const stored = await readState(store, scope)
+    const { lock } = stored.state
+    const waiting = await waitingRequests(store, scope)
+    const owner = lock ? await engine.status(lock.execution) : undefined
+    const next = decideNext({ state: stored.state, waiting, owner })
+
+    if (next.do === 'nothing') return
+    if (next.do === 'start owner' && lock) return startOwner({ store, engine }, scope, lock)
+    if (next.do === 'recover' && lock) await recover(store, scope, stored, lock, next.ended)
+    if (next.do === 'start') {
+      for (const id of next.superseded)
+        await close(store, scope, id, 'superseded', `${next.request} came after it`)
+      await accept(store, scope, stored, next.request)
+    }
+  }
+}
+
+async function waitingRequests(store: ObjectStore, scope: AppScope): Promise<WaitingRequest[]> {
+  const [requests, records] = await Promise.all([
+    store.list(requestsPrefix(scope)),
+    store.list(rolloutsPrefix(scope)),
+  ])
+  const consumed = new Set(records.map(({ key }) => idOfKey(key)))
+  return requests
+    .map(({ key, lastModified }) => ({ id: idOfKey(key), storedAt: lastModified }))
+    .filter(({ id }) => !consumed.has(id))
+}
+
+/** Pins what the request asks for and takes the lock for it; or closes it with the reason it was refused. */
+async function accept(store: ObjectStore, scope: AppScope, stored: StoredState, id: string): Promise<void> {
+  try {
+    const request = await readRequest(store, scope, id)
+    const release = await pinRelease(store, request)
+    await store.createOnly(releaseKey(scope, release.release), JSON.stringify(release, null, 1))
+    const desired = { release: release.release, bundle: release.bundle.digest, code: release.code.digest }
+    await writeState(store, scope, { ...stored, state: takeLock(stored.state, id, desired) })
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    await close(store, scope, id, 'refused', error.message)
+  }
+}
+
+async function readRequest(store: ObjectStore, scope: AppScope, id: string): Promise<Request> {
+  const key = requestKey(scope, id)
+  const parsed = requestSchema.safeParse(parseJson((await store.readText(key))?.body))
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(
+      (issue) => `${issue.path.join('.') || 'the file'}: ${issue.message}`,
+    )
+    throw new UserError(`"${key}" is not a request of format 1. ${problems.join('; ')}`)
+  }
+  const { environment, app, id: named } = parsed.data
+  if (environment !== scope.environment || app !== scope.app || named !== id) {
+    throw new UserError(
+      `"${key}" is a request for ${environment}/${app} ("${named}"), not for where it lies.`,
+    )
+  }
+  return parsed.data
+}
+
+function parseJson(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? '')
+  } catch {
+    return undefined
+  }
+}
+
+async function pinRelease(store: ObjectStore, request: Request): Promise<ReleaseRecord> {
+  const [bundle, code] = [await pin(store, request, 'bundle'), await pin(store, request, 'code')]
+  const release = releaseId({ bundle: bundle.digest, code: code.digest })
+  return { format: 1, release, bundle, code, ...(request.revision && { revision: request.revision }) }
+}
+
+async function pin(store: ObjectStore, request: Request, kind: 'bundle' | 'code') {
+  const asked = request[kind]
+  const prefix = `${request.environment}/${request.app}/`
+  if (!asked.key.startsWith(prefix))
+    throw new UserError(`${kind} "${asked.key}" does not lie below "${prefix}".`)
+  const pinned = await pinArtifact(store, kind, { key: asked.key })
+  if (pinned.digest === asked.digest) return pinned
+  throw new UserError(
+    `${kind} "${asked.key}" has the digest ${pinned.digest}, but the request asks for ${asked.digest}: it was overwritten since. Publish again.`,
+  )
+}
+
+async function startOwner({ store, engine }: Clients, scope: AppScope, lock: Lock): Promise<void> {
+  const { desired } = (await readState(store, scope)).state
+  const request = await readRequest(store, scope, lock.request)
+  const record = startRecord(request, desired?.release, new Date().toISOString())
+  await store.createOnly(rolloutKey(scope, lock.request), JSON.stringify(record, null, 1))
+  await engine.start(lock.execution, { ...scope, rollout: lock.request, token: lock.token })
+}
+
+/** What the dead engine had half done on targets stays as it is: each serves the old release or the new one. */
+async function recover(
+  store: ObjectStore,
+  scope: AppScope,
+  stored: StoredState,
+  lock: Lock,
+  ended: ExecutionStatus,
+): Promise<void> {
+  const key = rolloutKey(scope, lock.request)
+  const text = await store.readText(key)
+  const record = text && rolloutRecord.parse(JSON.parse(text.body))
+  if (record?.outcome === 'running') {
+    const reason = `The engine ended as ${ended} in mid-rollout; targets may differ. Publish again to bring them together.`
+    const failed = endRecord(record, 'failed', new Date().toISOString(), reason)
+    await store.replace(key, JSON.stringify(failed, null, 1), text?.eTag)
+  }
+  await writeState(store, scope, { ...stored, state: freeLock(stored.state) })
+}
+
+async function close(store: ObjectStore, scope: AppScope, id: string, outcome: Outcome, reason: string) {
+  const asked = { id, ...scope, ...(await requester(store, scope, id)) }
+  const record = closedRecord(asked, outcome, reason, new Date().toISOString())
+  await store.createOnly(rolloutKey(scope, id), JSON.stringify(record, null, 1))
+}
+
+async function requester(store: ObjectStore, scope: AppScope, id: string): Promise<{ requestedBy: string }> {
+  const parsed = parseJson((await store.readText(requestKey(scope, id)))?.body) as
+    | Partial<Request>
+    | undefined
+  return { requestedBy: typeof parsed?.requestedBy === 'string' ? parsed.requestedBy : 'unknown' }
+}

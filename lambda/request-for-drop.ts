@@ -1,0 +1,73 @@
+import type { ObjectStore } from '../lib/aws/object-store.ts'
+import {
+  type ArtifactKind,
+  bundleKey,
+  releaseKey,
+  requestKey,
+  rolloutKey,
+  stateKey,
+} from '../lib/release/keys.ts'
+import { closedRecord } from '../lib/release/record.ts'
+import { type PinnedObject, releaseId, releaseRecord } from '../lib/release/release.ts'
+import { type Request, requestId } from '../lib/release/request.ts'
+import { state } from '../lib/release/state.ts'
+import { UserError } from '../lib/user-error.ts'
+import { pinArtifact } from './artifact-check.ts'
+import type { UploadedObject } from './storage-event.ts'
+
+/** Publishers put these on what they upload: the request that follows, and for code the bundle it wants. */
+export const REQUEST_METADATA = 'pybundle-request'
+export const BUNDLE_METADATA = 'pybundle-bundle'
+
+type Drop = UploadedObject & { kind: ArtifactKind }
+
+/**
+ * Writes the request for an artifact that was dropped into the bucket by hand: dropped code takes the
+ * desired release's bundle unless it names one, a dropped bundle the desired release's code. The id comes
+ * from the object's version, so that a doubled event asks once.
+ */
+export async function requestForDrop(store: ObjectStore, upload: UploadedObject): Promise<void> {
+  const object = await store.head(upload.key, upload.versionId)
+  if (!object || upload.kind === 'request' || object.metadata[REQUEST_METADATA]) return
+  const drop: Drop = { ...upload, kind: upload.kind }
+  const asked = {
+    id: requestId(object.lastModified, `${upload.key}\n${object.versionId}`),
+    environment: upload.environment,
+    app: upload.app,
+    requestedBy: `upload of ${upload.key}`,
+  }
+  try {
+    const artifacts = await complete(store, drop, object.metadata[BUNDLE_METADATA])
+    const request: Request = {
+      ...asked,
+      ...artifacts,
+      format: 1,
+      action: 'deploy',
+      requestedAt: object.lastModified.toISOString(),
+    }
+    await store.createOnly(requestKey(upload, asked.id), JSON.stringify(request, null, 1))
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    const record = closedRecord(asked, 'refused', error.message, object.lastModified.toISOString())
+    await store.createOnly(rolloutKey(upload, asked.id), JSON.stringify(record, null, 1))
+  }
+}
+
+async function complete(store: ObjectStore, drop: Drop, named: string | undefined) {
+  const dropped = await pinArtifact(store, drop.kind, drop)
+  if (drop.kind === 'bundle') return { bundle: dropped, code: await desired(store, drop, 'code') }
+  const bundle = named ? { key: bundleKey(drop, named), digest: named } : await desired(store, drop, 'bundle')
+  return { bundle, code: dropped, revision: drop.name }
+}
+
+async function desired(store: ObjectStore, drop: Drop, wanted: ArtifactKind): Promise<PinnedObject> {
+  const wants = state.safeParse(await store.readJson(stateKey(drop))).data?.desired
+  const record = wants && (await store.readJson(releaseKey(drop, releaseId(wants))))
+  if (!record) {
+    const message = `"${drop.key}" was dropped by hand, but ${drop.environment} has no release yet to take its ${wanted} from.`
+    throw new UserError(
+      `${message} Publish one first: npm run publish-release -- --environment ${drop.environment}`,
+    )
+  }
+  return releaseRecord.parse(record)[wanted]
+}

@@ -1,0 +1,40 @@
+import { z } from 'zod'
+
+/** A count is how many targets the wave takes; a percentage how much of the fleet is reached after it. */
+export const waveSize = z.union([z.number().int().positive(), z.string().regex(/^([1-9]\d?|100)%$/)])
+export type WaveSize = z.infer<typeof waveSize>
+
+/** The operator's policy for one app in one environment, as the functions need it. */
+export const fleetPolicy = z.object({
+  environment: z.string(),
+  app: z.string(),
+  tags: z.record(z.string(), z.string()),
+  waves: z.array(waveSize).nonempty(),
+  bakeSeconds: z.number().int().nonnegative(),
+  /** Of the preparing targets, as SendCommand takes it: "50%", "10". */
+  maxConcurrency: z.string(),
+  maxFailures: z.number().int().nonnegative(),
+  /** How long a target may take for each, in seconds. */
+  prepareSeconds: z.number().int(),
+  migrateSeconds: z.number().int(),
+  activateSeconds: z.number().int(),
+})
+export type FleetPolicy = z.infer<typeof fleetPolicy>
+
+/** Splits the fleet into waves in the order given; whoever the sizes do not reach is in the last wave. */
+export function planWaves(targets: readonly string[], sizes: readonly WaveSize[]): string[][] {
+  const waves: string[][] = []
+  let reached = 0
+  for (const size of sizes) {
+    const end = Math.min(endOfWave(size, reached, targets.length), targets.length)
+    if (end > reached) waves.push(targets.slice(reached, end))
+    reached = Math.max(reached, end)
+  }
+  if (reached < targets.length) waves.push(targets.slice(reached))
+  return waves
+}
+
+function endOfWave(size: WaveSize, reached: number, total: number): number {
+  if (typeof size === 'number') return reached + size
+  return Math.ceil((total * Number.parseInt(size, 10)) / 100)
+}

@@ -1,0 +1,30 @@
+import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib'
+import type { Construct } from 'constructs'
+import type { FleetConfig } from '../config/fleets.ts'
+import { AccessPolicies } from './access-policies.ts'
+import { ArtifactBucket } from './artifact-bucket.ts'
+import { ControlFunctions } from './control-functions.ts'
+import { TargetDocument } from './target-document.ts'
+
+export interface PybundleStackProps extends StackProps {
+  fleets: readonly FleetConfig[]
+}
+
+/** One stack for all apps and environments of `fleets.toml`. */
+export class PybundleStack extends Stack {
+  constructor(scope: Construct, id: string, { fleets, ...props }: PybundleStackProps) {
+    super(scope, id, props)
+    const { bucket } = new ArtifactBucket(this, 'Artifacts')
+    new ControlFunctions(this, 'Control', { bucket, fleets })
+    for (const fleet of fleets) {
+      const name = `${fleet.environment}-${fleet.app}`
+      new TargetDocument(this, `Document-${name}`, {
+        fleet,
+        bucketName: bucket.bucketName,
+        region: this.region,
+      })
+      new AccessPolicies(this, `Access-${name}`, { bucket, fleet })
+    }
+    new CfnOutput(this, 'BucketName', { value: bucket.bucketName })
+  }
+}

@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs'
+import { CfnAssociation, CfnDocument } from 'aws-cdk-lib/aws-ssm'
+import { Construct } from 'constructs'
+import type { FleetConfig } from '../config/fleets.ts'
+import { PARAMETERS } from '../release/command.ts'
+import { sha256 } from '../release/digest.ts'
+import { documentName } from '../release/names.ts'
+
+const PROGRAM = readFileSync(new URL('../../target/pybundle_target.py', import.meta.url), 'utf8')
+const CATCH_UP_SCHEDULE = 'rate(30 minutes)'
+
+export interface TargetDocumentProps {
+  fleet: FleetConfig
+  bucketName: string
+  region: string
+}
+
+/**
+ * What a fleet's targets can be told to do: the target program as readable source, with the operator's
+ * values as literals. Who joins late catches up through the association of the same document.
+ */
+export class TargetDocument extends Construct {
+  readonly name: string
+
+  constructor(scope: Construct, id: string, { fleet, bucketName, region }: TargetDocumentProps) {
+    super(scope, id)
+    this.name = documentName(fleet.environment, fleet.app)
+    const settings = targetSettings(fleet)
+    const document = new CfnDocument(this, 'Document', {
+      name: this.name,
+      documentType: 'Command',
+      documentFormat: 'JSON',
+      targetType: '/AWS::EC2::Instance',
+      updateMethod: 'NewVersion',
+      // The document has no version of its own to ask for: its content names it.
+      versionName: `content-${sha256(PROGRAM + JSON.stringify(settings)).slice(0, 16)}`,
+      content: documentContent(fleet, { ...settings, bucket: bucketName, region }),
+    })
+    new CfnAssociation(this, 'CatchUp', {
+      name: document.ref,
+      associationName: `${this.name}-catch-up`,
+      targets: Object.entries(fleet.tags).map(([key, value]) => ({ key: `tag:${key}`, values: [value] })),
+      parameters: { action: ['catch-up'] },
+      scheduleExpression: CATCH_UP_SCHEDULE,
+      maxConcurrency: '50',
+      maxErrors: '100%',
+    })
+  }
+}
+
+/** The operator's values as the program reads them from `PYBUNDLE_CONFIG`. */
+function targetSettings(fleet: FleetConfig) {
+  return {
+    environment: fleet.environment,
+    app: fleet.app,
+    base: fleet.base,
+    user: fleet.user,
+    units: fleet.units ?? [],
+    restart_command: fleet.restartCommand ?? null,
+    env_file: fleet.envFile ?? null,
+    health_url: fleet.healthUrl,
+    health_seconds: fleet.healthSeconds,
+    health_passes: fleet.healthPasses,
+    keep_releases: fleet.keepReleases,
+  }
+}
+
+function documentContent(fleet: FleetConfig, settings: Record<string, unknown>) {
+  return {
+    schemaVersion: '2.2',
+    description: `Deploys ${fleet.app} to ${fleet.environment} (pybundle-deploy)`,
+    parameters: Object.fromEntries(
+      Object.entries(PARAMETERS).map(([name, { pattern, default: value }]) => [
+        name,
+        { type: 'String', default: value, allowedPattern: pattern, interpolationType: 'ENV_VAR' },
+      ]),
+    ),
+    mainSteps: [
+      {
+        action: 'aws:runShellScript',
+        name: 'target',
+        inputs: { timeoutSeconds: String(fleet.prepareSeconds), runCommand: stepScript(settings) },
+      },
+    ],
+  }
+}
+
+/** Agents before 3.3.2746 know no ENV_VAR interpolation and substitute the text: AWS's own fallback. */
+function stepScript(settings: Record<string, unknown>): string[] {
+  const parameters = Object.keys(PARAMETERS).map(
+    (name) => `if [ -z "\${SSM_${name}+x}" ]; then export SSM_${name}="{{ ${name} }}"; fi`,
+  )
+  return [
+    ...parameters,
+    `export PYBUNDLE_CONFIG=${quoteForShell(JSON.stringify(settings))}`,
+    "exec python3 -I /dev/fd/3 3<<'PYBUNDLE_TARGET'",
+    ...PROGRAM.trimEnd().split('\n'),
+    'PYBUNDLE_TARGET',
+  ]
+}
+
+function quoteForShell(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`
+}
