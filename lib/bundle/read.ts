@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto'
+import { open } from 'node:fs/promises'
+import type { Digest } from '../release/digest.ts'
+import { UserError } from '../user-error.ts'
+import type { BundleManifest } from './manifest.ts'
+import { type OpenBundle, openBundle, type RangeSource } from './read-manifest.ts'
+
+/** Opens a bundle and verifies every member; a UserError says what is wrong with the file. */
+export async function readBundle(file: string): Promise<{ digest: Digest; manifest: BundleManifest }> {
+  const handle = await open(file)
+  try {
+    const { size } = await handle.stat()
+    const bundle = await openBundle({ size, read: readFrom(handle) })
+    await verifyMembers(bundle)
+    return { digest: bundle.digest, manifest: bundle.manifest }
+  } catch (error) {
+    if (error instanceof UserError) throw new UserError(`${file}: ${error.message}`, { cause: error })
+    throw error
+  } finally {
+    await handle.close()
+  }
+}
+
+function readFrom(handle: Awaited<ReturnType<typeof open>>): RangeSource['read'] {
+  return async (start, end) => {
+    const { buffer, bytesRead } = await handle.read({
+      buffer: Buffer.alloc(end - start + 1),
+      position: start,
+    })
+    return buffer.subarray(0, bytesRead)
+  }
+}
+
+async function verifyMembers({ manifest, zip, entries }: OpenBundle): Promise<void> {
+  for (const [name, listed] of Object.entries(manifest.members)) {
+    const entry = entries.get(name)
+    if (!entry) continue
+    const hash = createHash('sha256')
+    try {
+      for await (const chunk of await zip.openReadStreamPromise(entry)) hash.update(chunk)
+    } catch (error) {
+      throw new UserError(`"${name}" cannot be read: the file was cut off or changed.`, { cause: error })
+    }
+    if (hash.digest('hex') !== listed.sha256) {
+      throw new UserError(`"${name}" is not what pybundle.json says: its sha256 differs.`)
+    }
+  }
+}

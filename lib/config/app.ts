@@ -1,0 +1,129 @@
+import { readFileSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { z } from 'zod'
+import { UserError } from '../user-error.ts'
+import { appRules } from './app-rules.ts'
+import { formatPath, type Mistake, refuseMistakes, schemaMistakes } from './mistakes.ts'
+import { parseToml } from './toml.ts'
+import { listOf, name, table, text } from './values.ts'
+
+/** Where the artifacts of one environment are published to. */
+export interface Publication {
+  bucket: string
+  region?: string | undefined
+  profile?: string | undefined
+}
+
+/** What an app says about itself, in `[tool.pybundle]` of its pyproject.toml or in pybundle.toml. */
+export interface AppConfig {
+  /** The configuration file; its folder is the app. */
+  file: string
+  folder: string
+  app: string
+  /** Relative to the folder. */
+  requirements: string
+  /** A preset of `lib/bundle/platform.ts`, or `this-machine`. */
+  platform: string
+  /** "3.11"; optional with `this-machine`. */
+  python?: string | undefined
+  /** What is not archived, in .gitignore's patterns. */
+  exclude: string[]
+  prepareCommand?: string | undefined
+  migrateCommand?: string | undefined
+  migrateCheckCommand?: string | undefined
+  healthPath: string
+  /** Relative paths that outlive releases. */
+  sharedPaths: string[]
+  environments: Record<string, Publication>
+}
+
+const publication = table({
+  bucket: text('the bucket to publish to').regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'is not a bucket'),
+  region: text('a region').optional(),
+  profile: text('a profile of the AWS configuration').optional(),
+})
+
+const app = table({
+  app: name("the app's name"),
+  requirements: text('the path of a requirements file').default('requirements.txt'),
+  platform: text('"this-machine" or a platform such as "amazon-linux-2023-x86_64"'),
+  python: text('a Python version such as "3.11"')
+    .regex(/^3\.\d+$/, 'must be a Python version such as "3.11", in quotes')
+    .optional(),
+  exclude: listOf(text('a pattern'), 'patterns').default([]),
+  prepare_command: text('a command').optional(),
+  migrate_command: text('a command').optional(),
+  migrate_check_command: text('a command').optional(),
+  health_path: text('a path').regex(/^\//, 'must begin with "/"').default('/'),
+  shared_paths: listOf(text('a path'), 'paths').default([]),
+  environments: z.record(z.string(), publication, { error: 'must be a table of environments' }).default({}),
+})
+export type AppTable = z.infer<typeof app>
+
+const KEYS = [...Object.keys(app.shape), ...Object.keys(publication.shape)]
+
+/** The nearest configuration in or above a folder. */
+export function readAppConfig(startDirectory: string): AppConfig {
+  const found = findConfiguration(resolve(startDirectory))
+  if (found) return parseAppConfig(found)
+  throw new UserError(
+    `no app in "${startDirectory}" or above it: a pybundle.toml, or a pyproject.toml with [tool.pybundle].\nGo to the app's folder, or name it with --app PATH.`,
+  )
+}
+
+interface Configuration {
+  file: string
+  content: unknown
+  /** Of the table in its file. */
+  prefix: string[]
+}
+
+function findConfiguration(folder: string): Configuration | undefined {
+  const own = readToml(join(folder, 'pybundle.toml'))
+  const project = readToml(join(folder, 'pyproject.toml'))
+  const tool = (project?.tool as Record<string, unknown> | undefined)?.pybundle
+  if (own && tool) {
+    throw new UserError(
+      `${folder} has both pybundle.toml and [tool.pybundle] in pyproject.toml: keep one of them.`,
+    )
+  }
+  if (own) return { file: join(folder, 'pybundle.toml'), content: own, prefix: [] }
+  if (tool) return { file: join(folder, 'pyproject.toml'), content: tool, prefix: ['tool', 'pybundle'] }
+  return dirname(folder) === folder ? undefined : findConfiguration(dirname(folder))
+}
+
+function readToml(file: string): Record<string, unknown> | undefined {
+  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) return undefined
+  return parseToml(readFileSync(file, 'utf8'), file)
+}
+
+function parseAppConfig({ file, content, prefix }: Configuration): AppConfig {
+  const parsed = app.safeParse(content)
+  if (!parsed.success) {
+    refuseMistakes(file, schemaMistakes(parsed.error, prefix, KEYS))
+    throw parsed.error
+  }
+  const mistakes = appRules(parsed.data).map(
+    ({ key, what }): Mistake => ({ path: formatPath([...prefix, ...key]), what }),
+  )
+  refuseMistakes(file, mistakes)
+  return normalize(file, parsed.data)
+}
+
+function normalize(file: string, content: AppTable): AppConfig {
+  return {
+    file,
+    folder: dirname(file),
+    app: content.app,
+    requirements: content.requirements,
+    platform: content.platform,
+    python: content.python,
+    exclude: content.exclude,
+    prepareCommand: content.prepare_command,
+    migrateCommand: content.migrate_command,
+    migrateCheckCommand: content.migrate_check_command,
+    healthPath: content.health_path,
+    sharedPaths: content.shared_paths,
+    environments: content.environments,
+  }
+}

@@ -1,0 +1,149 @@
+import { z } from 'zod'
+import { type WaveSize, waveSize } from '../release/fleet.ts'
+import { isName, NAME_RULE } from '../release/names.ts'
+import { fleetRules } from './fleet-rules.ts'
+import { formatPath, type Mistake, refuseMistakes, schemaMistakes, unknownKey } from './mistakes.ts'
+import { parseToml } from './toml.ts'
+import { listOf, table, text, wholeNumber } from './values.ts'
+
+/** What the operator decides for one app in one environment; baked into that pair's SSM document. */
+export interface FleetConfig {
+  environment: string
+  app: string
+  /** The tags that make an instance one of the fleet's targets. */
+  tags: Record<string, string>
+  /** `<base>/<app>/` holds everything of the app on a target. */
+  base: string
+  user: string
+  /** What is restarted on activation: units of systemd, or whatever `restartCommand` restarts. */
+  units: string[]
+  restartCommand?: string | undefined
+  envFile?: string | undefined
+  healthUrl: string
+  healthSeconds: number
+  healthPasses: number
+  waves: [WaveSize, ...WaveSize[]]
+  bakeSeconds: number
+  maxConcurrency: string
+  maxFailures: number
+  keepReleases: number
+  prepareSeconds: number
+  migrateSeconds: number
+  activateSeconds: number
+}
+
+const absolutePath = (what: string) =>
+  text(what).regex(/^\/[\w.@+/-]*$/, 'must be an absolute path of letters, digits and . _ @ + - /')
+
+const fleet = table({
+  tags: z.record(z.string(), text('the value of a tag'), {
+    error: 'is missing; must be a table: the tags that every target of the fleet carries',
+  }),
+  base: absolutePath('the folder on a target in which apps live').default('/opt/pybundle'),
+  user: text("the app's user on a target").regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'is not the name of a user'),
+  units: listOf(text('the name of a unit').regex(/^[\w@.:-]+$/, 'is not a unit'), 'units').default([]),
+  restart_command: text('a command').optional(),
+  env_file: absolutePath('the path of a file on a target').optional(),
+  health_url: text('the address at which a target asks its app').regex(
+    /^https?:\/\/|^\$\{/,
+    'must begin with http:// or https://',
+  ),
+  health_seconds: wholeNumber('seconds', { least: 1 }).default(30),
+  health_passes: wholeNumber('good answers in a row', { least: 1, most: 100 }).default(2),
+  waves: listOf(
+    waveSize.or(z.never({ error: 'must be a count of targets (2) or a percentage ("50%")' })),
+    'wave sizes',
+  ).default([1, '100%']),
+  bake_seconds: wholeNumber('seconds').default(0),
+  max_concurrency: z
+    .union([wholeNumber('targets', { least: 1, most: 1000 }), z.string().regex(/^([1-9]\d?|100)%$/)], {
+      error: 'must be a count of targets (10) or a percentage ("50%")',
+    })
+    .default('50%'),
+  max_failures: wholeNumber('targets', { most: 1000 }).default(0),
+  keep_releases: wholeNumber('releases', { least: 2, most: 100 }).default(5),
+  prepare_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(900),
+  migrate_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(3600),
+  activate_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(120),
+})
+export type FleetTable = z.infer<typeof fleet>
+
+const KEYS = Object.keys(fleet.shape)
+
+/** Reads the operator's `fleets.toml`: `[environments.<environment>.<app>]` tables. */
+export function parseFleets(toml: string, file: string): FleetConfig[] {
+  const document = parseToml(toml, file)
+  const mistakes: Mistake[] = Object.keys(document)
+    .filter((key) => key !== 'environments')
+    .map((key) => unknownKey([key], ['environments']))
+  const found = listTables(document.environments, mistakes).map((entry) => readFleet(entry, mistakes))
+  refuseMistakes(file, mistakes)
+  return found.filter((config) => config !== undefined)
+}
+
+interface Entry {
+  environment: string
+  app: string
+  content: unknown
+}
+
+function listTables(environments: unknown, mistakes: Mistake[]): Entry[] {
+  if (!isTable(environments) || Object.keys(environments).length === 0) {
+    mistakes.push({ path: 'environments', what: 'is missing; a fleet is [environments.NAME.APP]' })
+    return []
+  }
+  return Object.entries(environments).flatMap(([environment, apps]) => {
+    if (isTable(apps) && Object.values(apps).every(isTable)) {
+      return Object.entries(apps).map(([app, content]) => ({ environment, app, content }))
+    }
+    const path = formatPath(['environments', environment])
+    mistakes.push({ path, what: `must hold a table for each app: [${path}.APP]` })
+    return []
+  })
+}
+
+function readFleet({ environment, app, content }: Entry, mistakes: Mistake[]): FleetConfig | undefined {
+  const path = ['environments', environment, app]
+  for (const name of [environment, app]) {
+    if (!isName(name))
+      mistakes.push({ path: formatPath(path), what: `"${name}" is not a name: ${NAME_RULE}` })
+  }
+  const parsed = fleet.safeParse(content)
+  if (!parsed.success) {
+    mistakes.push(...schemaMistakes(parsed.error, path, KEYS))
+    return undefined
+  }
+  mistakes.push(
+    ...fleetRules(parsed.data).map(({ key, what }) => ({ path: formatPath([...path, ...key]), what })),
+  )
+  return normalize(environment, app, parsed.data)
+}
+
+function normalize(environment: string, app: string, content: FleetTable): FleetConfig {
+  const [first = '100%', ...rest] = content.waves
+  return {
+    environment,
+    app,
+    tags: content.tags,
+    base: content.base,
+    user: content.user,
+    units: content.units,
+    restartCommand: content.restart_command,
+    envFile: content.env_file,
+    healthUrl: content.health_url,
+    healthSeconds: content.health_seconds,
+    healthPasses: content.health_passes,
+    waves: [first, ...rest],
+    bakeSeconds: content.bake_seconds,
+    maxConcurrency: String(content.max_concurrency),
+    maxFailures: content.max_failures,
+    keepReleases: content.keep_releases,
+    prepareSeconds: content.prepare_seconds,
+    migrateSeconds: content.migrate_seconds,
+    activateSeconds: content.activate_seconds,
+  }
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
