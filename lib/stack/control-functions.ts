@@ -1,8 +1,8 @@
-import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib'
+import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib'
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events'
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets'
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
-import { Alias, Architecture, Runtime } from 'aws-cdk-lib/aws-lambda'
+import { Alias, Architecture, type CfnFunction, Runtime } from 'aws-cdk-lib/aws-lambda'
 import { NodejsFunction, type NodejsFunctionProps } from 'aws-cdk-lib/aws-lambda-nodejs'
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { Bucket } from 'aws-cdk-lib/aws-s3'
@@ -13,6 +13,7 @@ import type { FleetConfig } from '../config/fleets.ts'
 import type { FleetPolicy } from '../release/fleet.ts'
 import { WATCHED_SUFFIXES } from '../release/keys.ts'
 import { documentName } from '../release/names.ts'
+import { acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
 
 export interface ControlFunctionsProps {
   bucket: Bucket
@@ -43,10 +44,11 @@ export class ControlFunctions extends Construct {
     })
     this.onUpload = this.function('OnUpload', 'on-upload', fleets, { timeout: Duration.minutes(2) })
 
-    this.letBothUse(bucket)
+    this.letBothUse(bucket, fleets)
     this.letOnUploadStart()
     this.letRolloutCommand(fleets)
     this.lookAgainWhen(bucket)
+    this.acknowledge()
   }
 
   private function(
@@ -72,15 +74,15 @@ export class ControlFunctions extends Construct {
     })
   }
 
-  private letBothUse(bucket: Bucket): void {
-    for (const [lambda, written] of [
-      [this.onUpload, ['requests', 'releases', 'rollouts', 'state.json']],
-      [this.rollout, ['rollouts', 'state.json']],
-    ] as const) {
+  private letBothUse(bucket: Bucket, fleets: readonly FleetConfig[]): void {
+    const uses: [NodejsFunction, BucketPaths][] = [
+      [this.onUpload, { read: ['*'], write: ['requests/*', 'releases/*', 'rollouts/*', 'state.json'] }],
+      [this.rollout, { read: ['rollouts/*', 'state.json'], write: ['rollouts/*', 'state.json'] }],
+    ]
+    for (const [lambda, paths] of uses) {
       lambda.addEnvironment('BUCKET', bucket.bucketName)
-      bucket.grantRead(lambda)
-      for (const part of written)
-        bucket.grantPut(lambda, part.includes('.') ? `*/*/${part}` : `*/*/${part}/*`)
+      for (const statement of bucketStatements(bucket, fleets, paths)) lambda.addToRolePolicy(statement)
+      acknowledgeBucketPaths(lambda, bucket, fleets, paths)
     }
   }
 
@@ -149,6 +151,35 @@ export class ControlFunctions extends Construct {
       schedule: Schedule.rate(LOOK_AGAIN_EVERY),
       targets: [new LambdaFunction(this.onUpload)],
     })
+  }
+
+  private acknowledge(): void {
+    const { logicalId } = this.rollout.node.defaultChild as CfnFunction
+    const because = (holder: Construct, id: string, reason: string) =>
+      Validations.of(holder).acknowledge({ id: `AwsSolutions-${id}`, reason })
+    const managed = (name: string) =>
+      `IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/${name}]`
+    const instances = 'arn:<AWS::Partition>:ec2:<AWS::Region>:<AWS::AccountId>:instance/*'
+    const invoked = `IAM5[Resource::<${Stack.of(this).resolve(logicalId)}.Arn>:*]`
+
+    because(
+      this.rollout,
+      managed('AWSLambdaBasicDurableExecutionRolePolicy'),
+      'Its logs and its own checkpoints only.',
+    )
+    because(this.onUpload, managed('AWSLambdaBasicExecutionRole'), 'Its logs only.')
+    because(this.onUpload, invoked, 'Executions belong to versions of the function, old ones included.')
+    because(this.rollout, 'IAM5[Resource::*]', 'IAM has no resource for listing and cancelling commands.')
+    because(
+      this.rollout,
+      `IAM5[Resource::${instances}]`,
+      'Instances come and go; the condition demands the tags.',
+    )
+    const notifications = Stack.of(this).node.children.find(({ node }) =>
+      node.id.startsWith('BucketNotifications'),
+    )
+    if (notifications)
+      because(notifications, managed('AWSLambdaBasicExecutionRole'), "CDK's own; its logs only.")
   }
 }
 
