@@ -1,0 +1,78 @@
+import { rm } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { Command } from 'commander'
+import { execa } from 'execa'
+import pc from 'picocolors'
+import { readAppConfig } from '../lib/config/app.ts'
+import { UserError } from '../lib/user-error.ts'
+import { type Cloud, startCloud } from '../local/cloud.ts'
+import { Ledger } from '../local/demo/ledger.ts'
+import { firstHour } from '../local/demo/scenario.ts'
+import { summaryTable } from '../local/demo/summary.ts'
+import { Team } from '../local/demo/team.ts'
+
+const ROOT = resolve(import.meta.dirname, '..')
+const DIRECTORY = resolve(ROOT, '.local/demo')
+
+const { keep, app: example } = new Command('demo')
+  .description("A team's first hour on the local cloud, for real. Exit code 0 only if everything worked.")
+  .option('--keep', 'leave everything running and say what to try next', false)
+  .option('--app <path>', 'the example to deploy', 'examples/guestbook')
+  .parse()
+  .opts<{ keep: boolean; app: string }>()
+
+const startedAt = performance.now()
+const seconds = () => `${((performance.now() - startedAt) / 1000).toFixed(1).padStart(5)} s`
+const say = (line: string) => console.log(`${pc.dim(seconds())}  ${line}`)
+const act = (title: string) => console.log(`\n${pc.dim(seconds())} ${pc.bold(pc.cyan(title))}`)
+
+let cloud: Cloud | undefined
+let team: Team | undefined
+
+async function leave(code: number): Promise<never> {
+  await cloud?.stop()
+  await team?.leave()
+  process.exit(code)
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    console.log('\nstopping everything that was started')
+    void leave(130)
+  })
+}
+
+try {
+  act('The stack is synthesized, and the local cloud boots from its template')
+  await execa('node', ['bin/app.ts'], { cwd: ROOT })
+  await rm(DIRECTORY, { recursive: true, force: true })
+  cloud = await startCloud({ assembly: resolve(ROOT, 'cdk.out'), directory: DIRECTORY, port: 0 })
+  say(`${cloud.url} answers for S3, SSM and Lambda`)
+
+  const { app } = readAppConfig(resolve(ROOT, example))
+  const ledger = new Ledger(cloud.env, cloud.bucket)
+  team = await Team.start({ example: resolve(ROOT, example), env: cloud.env, bucket: cloud.bucket, say })
+  const rows = await firstHour({ cloud, team, ledger, app, act, say })
+
+  act('What each target says of itself')
+  console.log(summaryTable(rows))
+  console.log(pc.green(`Everything held, in ${seconds().trim()}.`))
+  if (!keep) await leave(0)
+  console.log(nextSteps(cloud, team))
+} catch (error) {
+  const isExpected = error instanceof UserError || (error instanceof Error && error.name === 'BrokenPromise')
+  console.error(pc.red(`\n${isExpected ? (error as Error).message : (error as Error).stack}`))
+  await leave(1)
+}
+
+function nextSteps({ url }: Cloud, { repository }: Team): string {
+  return [
+    '',
+    'Everything is left running; Ctrl-C stops it. In another terminal, try:',
+    `  . .local/demo/env                                      # points any AWS client at ${url}`,
+    '  npx pybundle status --environment production',
+    `  cd ${repository}        # the team's repository: change something, commit it, and`,
+    `  npm --prefix ${ROOT} run publish-release -- --environment staging`,
+    '  aws s3 ls --recursive s3://$PYBUNDLE_BUCKET            # with any S3 client',
+  ].join('\n')
+}
