@@ -3,8 +3,7 @@ import {
   type LambdaClient,
   paginateListDurableExecutionsByFunction,
 } from '@aws-sdk/client-lambda'
-
-export type ExecutionStatus = 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'STOPPED'
+import type { ExecutionStatus } from '../release/state.ts'
 
 /** The durable function that runs rollouts; an execution is named after the lock's token. */
 export interface RolloutEngine {
