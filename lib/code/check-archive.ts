@@ -36,9 +36,12 @@ async function tarNames(stream: Readable): Promise<string[]> {
     names.push(header.name.replace(/^\.\//, ''))
     content.on('end', next).resume()
   })
+  const copy = stream.pipe(new PassThrough())
+  stream.once('error', (error) => copy.destroy(error))
   try {
-    await pipeline(stream.pipe(new PassThrough()), createGunzip(), entries)
+    await pipeline(copy, createGunzip(), entries)
   } catch (error) {
+    if (stream.errored) throw stream.errored
     throw new UserError(`not a .tar.gz: ${tarComplaint(error as Error)}.`, { cause: error })
   }
   return names
@@ -52,8 +55,9 @@ function tarComplaint({ message }: Error): string {
 
 async function zipNames(stream: Readable): Promise<string[]> {
   const names: string[] = []
+  const content = await buffer(stream)
   try {
-    const zip = await fromBufferPromise(await buffer(stream), { lazyEntries: true, strictFileNames: true })
+    const zip = await fromBufferPromise(content, { lazyEntries: true, strictFileNames: true })
     for await (const entry of zip.eachEntry()) names.push(entry.fileName)
   } catch (error) {
     throw new UserError(`not a .zip: it is broken or was cut off (${(error as Error).message}).`, {

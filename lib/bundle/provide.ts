@@ -1,0 +1,121 @@
+import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { type Digest, sha256 } from '../release/digest.ts'
+import { UserError } from '../user-error.ts'
+import { findPython, type Python } from './find-python.ts'
+import type { BundleManifest } from './manifest.ts'
+import { packBundle } from './pack.ts'
+import { describePlatform, type Platform, platformOf, THIS_MACHINE } from './platform.ts'
+import { readBundle } from './read.ts'
+import { type Requirements, readRequirements } from './requirements.ts'
+import { resolveWheels } from './resolve.ts'
+import { digestSource } from './source-digest.ts'
+
+/** What the app's configuration says about its dependencies. */
+export interface BundleWish {
+  folder: string
+  requirements: string
+  platform: string
+  python?: string | undefined
+}
+
+/** Everything that a bundle is made from, known to be there. */
+export interface BundlePlan {
+  requirements: Requirements
+  python: Python
+  platform: Platform
+}
+
+export interface MadeBundle {
+  file: string
+  /** The bundle id. */
+  digest: Digest
+  manifest: BundleManifest
+  size: number
+  isReused: boolean
+  /** Why it was made, or not made again. */
+  why: string
+}
+
+export interface ProvideOptions {
+  /** Asks the index again, though nothing changed here. */
+  upgrade?: boolean | undefined
+  report: (line: string) => void
+}
+
+/** Finds out, before anything else is done, whether a bundle can be made here. */
+export async function planBundle(wish: BundleWish): Promise<BundlePlan> {
+  const requirements = readRequirements(wish.folder, wish.requirements)
+  const python = await findPython(wish.python)
+  const platform = platformOf(wish.platform, wish.python, python.platform)
+  if (wish.platform === THIS_MACHINE && wish.python && wish.python !== platform.python) {
+    throw new UserError(
+      `the configuration wants Python ${wish.python} on this machine, but there is only ${python.executable} (${python.version}). Install python${wish.python}, or change "python".`,
+    )
+  }
+  return { requirements, python, platform }
+}
+
+/** Makes the bundle once; the same one serves until the requirements, the local sources or the platform change. */
+export async function provideBundle(plan: BundlePlan, options: ProvideOptions): Promise<MadeBundle> {
+  const cache = cacheFolder()
+  const file = join(cache, 'bundles', `${await digestInputs(plan)}.pybundle`)
+  const kept = options.upgrade ? undefined : await openKept(file)
+  if (kept) return { ...kept, isReused: true, why: await whyReused(plan, file) }
+  await mkdir(join(cache, 'bundles'), { recursive: true })
+  const folder = await mkdtemp(join(tmpdir(), 'pybundle-'))
+  try {
+    const parts = await resolveWheels({ ...plan, cache, report: options.report }, folder)
+    options.report(`packing ${parts.wheels.length} wheels`)
+    await packBundle(parts, file)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+  const why = options.upgrade ? 'asked to' : 'none made yet from these requirements and local sources'
+  return { ...(await openFile(file)), isReused: false, why: `${why}, for ${describePlatform(plan.platform)}` }
+}
+
+/** Where bundles, built wheels and the like are kept between runs; safe to delete at any time. */
+export function cacheFolder(environment = process.env): string {
+  return join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'pybundle')
+}
+
+async function digestInputs({ requirements, platform, python }: BundlePlan): Promise<Digest> {
+  const local = requirements.local.map(async ({ path, extras, marker }) => ({
+    source: await digestSource(path),
+    extras,
+    marker,
+  }))
+  const constraints = requirements.files.map((file) => digestSource(file))
+  return sha256(
+    JSON.stringify([
+      2,
+      platform,
+      await Promise.all(constraints),
+      requirements.names,
+      await Promise.all(local),
+    ]),
+  )
+}
+
+async function openKept(file: string) {
+  try {
+    return await openFile(file)
+  } catch (error) {
+    const isAbsent = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    if (isAbsent || error instanceof UserError) return undefined
+    throw error
+  }
+}
+
+async function openFile(file: string) {
+  return { file, ...(await readBundle(file)), size: (await stat(file)).size }
+}
+
+async function whyReused({ requirements }: BundlePlan, file: string): Promise<string> {
+  const { local } = requirements
+  const sources = local.length === 0 ? '' : ` and ${local.length} local source${local.length > 1 ? 's' : ''}`
+  const since = (await stat(file)).mtime.toISOString().slice(0, 16).replace('T', ' ')
+  return `requirements${sources} unchanged since ${since} UTC`
+}
