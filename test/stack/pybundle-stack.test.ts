@@ -1,0 +1,148 @@
+import { readFileSync } from 'node:fs'
+import { App, Validations } from 'aws-cdk-lib'
+import { Match, Template } from 'aws-cdk-lib/assertions'
+import { AwsSolutionsChecks } from 'cdk-nag'
+import { describe, expect, it } from 'vitest'
+import { parseFleets } from '../../lib/config/fleets.ts'
+import { PARAMETERS } from '../../lib/release/command.ts'
+import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
+
+const LARGEST_DOCUMENT = 64 * 1024
+
+const fleets = parseFleets(readFileSync('fleets.toml', 'utf8'), 'fleets.toml')
+const app = new App()
+const stack = new PybundleStack(app, 'Pybundle', { fleets })
+Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
+const template = Template.fromStack(stack)
+const ofType = (type: string) =>
+  Object.values(template.findResources(type)).map(({ Properties }) => Properties)
+
+interface DocumentContent {
+  parameters: Record<string, { allowedPattern: string; default: string; interpolationType: string }>
+  mainSteps: { inputs: { runCommand: unknown[] } }[]
+}
+const documents = ofType('AWS::SSM::Document').map(({ Content }) => Content as DocumentContent)
+
+describe('the bucket', () => {
+  it('is private, versioned, encrypted with a key of its own, and kept when the stack goes', () => {
+    template.hasResource('AWS::S3::Bucket', {
+      DeletionPolicy: 'Retain',
+      Properties: {
+        VersioningConfiguration: { Status: 'Enabled' },
+        OwnershipControls: { Rules: [{ ObjectOwnership: 'BucketOwnerEnforced' }] },
+        PublicAccessBlockConfiguration: {
+          BlockPublicAcls: true,
+          BlockPublicPolicy: true,
+          IgnorePublicAcls: true,
+          RestrictPublicBuckets: true,
+        },
+        BucketEncryption: {
+          ServerSideEncryptionConfiguration: [
+            Match.objectLike({
+              BucketKeyEnabled: true,
+              ServerSideEncryptionByDefault: Match.objectLike({ SSEAlgorithm: 'aws:kms' }),
+            }),
+          ],
+        },
+      },
+    })
+  })
+
+  it('refuses what is not TLS 1.2', () => {
+    template.hasResourceProperties('AWS::S3::BucketPolicy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+          Match.objectLike({ Effect: 'Deny', Condition: { NumericLessThan: { 's3:TlsVersion': 1.2 } } }),
+        ]),
+      },
+    })
+  })
+
+  it('notifies on-upload by suffix only, never of the records that the functions write', () => {
+    const [notifications] = ofType('Custom::S3BucketNotifications')
+    const configurations = notifications?.NotificationConfiguration.LambdaFunctionConfigurations as {
+      Filter: { Key: { FilterRules: { Name: string; Value: string }[] } }
+    }[]
+    const rules = configurations.map(({ Filter }) =>
+      Filter.Key.FilterRules.map(({ Name, Value }) => `${Name} ${Value}`),
+    )
+    expect(rules).toEqual([['suffix .pybundle'], ['suffix .tar.gz'], ['suffix .zip'], ['suffix .request']])
+  })
+})
+
+describe('the functions', () => {
+  it('let rollout be durable, and keep the version that a running rollout is pinned to', () => {
+    template.hasResourceProperties('AWS::Lambda::Function', { DurableConfig: { ExecutionTimeout: 172_800 } })
+    const versions = Object.values(template.findResources('AWS::Lambda::Version'))
+    expect(versions.map(({ DeletionPolicy }) => DeletionPolicy)).toEqual(['Retain'])
+  })
+
+  it('may send only these documents, and only to instances that carry the tags', () => {
+    const statements = ofType('AWS::IAM::Policy').flatMap(({ PolicyDocument }) => PolicyDocument.Statement)
+    const sends = statements.filter(({ Action }) => [Action].flat().includes('ssm:SendCommand'))
+    const instances = sends.filter(({ Resource }) => JSON.stringify(Resource).includes(':instance/'))
+    expect(sends).toHaveLength(2 * fleets.length)
+    expect(instances.map(({ Condition }) => Condition)).toEqual(
+      fleets.map(({ tags }) => ({
+        StringEquals: Object.fromEntries(
+          Object.entries(tags).map(([key, value]) => [`ssm:resourceTag/${key}`, value]),
+        ),
+      })),
+    )
+  })
+
+  it('look again when an execution has ended, and every few minutes', () => {
+    template.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(5 minutes)' })
+    template.hasResourceProperties('AWS::Events::Rule', {
+      EventPattern: Match.objectLike({ 'detail-type': ['Durable Execution Status Change'] }),
+    })
+  })
+})
+
+describe('the document', () => {
+  it('is one per environment and app, with an association through which a late target catches up', () => {
+    const names = fleets.map(({ environment, app: name }) => `pybundle-${environment}-${name}`)
+    expect(ofType('AWS::SSM::Document').map(({ Name }) => Name)).toEqual(names)
+    expect(ofType('AWS::SSM::Association').map(({ Parameters }) => Parameters)).toEqual(
+      fleets.map(() => ({ action: ['catch-up'] })),
+    )
+  })
+
+  it('takes ids, digests and tokens only, each with a pattern', () => {
+    for (const { parameters } of documents) {
+      expect(Object.keys(parameters)).toEqual(Object.keys(PARAMETERS))
+      for (const { allowedPattern, default: value, interpolationType } of Object.values(parameters)) {
+        expect(value).toMatch(new RegExp(allowedPattern))
+        expect(interpolationType).toBe('ENV_VAR')
+      }
+    }
+  })
+
+  it.each(['"; id; "', '$(id)', '`id`', '-e', 'a b', "'", '\n', '../..'])(
+    'takes no parameter that is %j',
+    (hostile) => {
+      for (const { pattern } of Object.values(PARAMETERS)) expect(hostile).not.toMatch(new RegExp(pattern))
+    },
+  )
+
+  it('stays below the size that SSM takes', () => {
+    for (const content of documents) {
+      expect(Buffer.byteLength(JSON.stringify(content))).toBeLessThan(LARGEST_DOCUMENT)
+    }
+  })
+
+  it('has no braces that SSM would take for a parameter, beyond the fallback', () => {
+    for (const { mainSteps } of documents) {
+      const lines = mainSteps.flatMap(({ inputs }) => inputs.runCommand).map((line) => JSON.stringify(line))
+      const braced = lines.filter((line) => line.includes('{{'))
+      expect(braced).toHaveLength(Object.keys(PARAMETERS).length)
+    }
+  })
+})
+
+describe('cdk-nag', () => {
+  it('finds nothing that is not reasoned', () => {
+    expect(() => app.synth({ force: true })).not.toThrow()
+  })
+})
