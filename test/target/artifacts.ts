@@ -1,0 +1,105 @@
+import { createWriteStream } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { finished } from 'node:stream/promises'
+import { createGzip } from 'node:zlib'
+import { ZipArchive } from 'archiver'
+import { type Headers, pack } from 'tar-stream'
+import { findPython } from '../../lib/bundle/find-python.ts'
+import { packBundle } from '../../lib/bundle/pack.ts'
+import type { Platform } from '../../lib/bundle/platform.ts'
+import { sha256 } from '../../lib/release/digest.ts'
+import { releaseKey } from '../../lib/release/keys.ts'
+import { type ReleaseDigests, releaseId } from '../../lib/release/release.ts'
+import type { BucketAndMetadata } from './bucket-and-metadata.ts'
+
+export interface Wheel {
+  name: string
+  version: string
+  files?: Record<string, string>
+  requires?: string[]
+}
+
+/** Writes a wheel: a zip of the package and its metadata. */
+export async function writeWheel(folder: string, { name, version, files, requires = [] }: Wheel): Promise<string> {
+  const info = `${name}-${version}.dist-info`
+  const members: Record<string, string> = {
+    ...(files ?? { [`${name}/__init__.py`]: `VERSION = "${version}"\n` }),
+    [`${info}/METADATA`]: [
+      'Metadata-Version: 2.1',
+      `Name: ${name}`,
+      `Version: ${version}`,
+      ...requires.map((one) => `Requires-Dist: ${one}`),
+      '',
+    ].join('\n'),
+    [`${info}/WHEEL`]: 'Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n',
+  }
+  members[`${info}/RECORD`] = `${Object.keys(members).map((member) => `${member},,`).join('\n')}\n${info}/RECORD,,\n`
+  const file = join(folder, `${name}-${version}-py3-none-any.whl`)
+  const archive = new ZipArchive({ store: true })
+  for (const [member, content] of Object.entries(members)) archive.append(content, { name: member })
+  const output = createWriteStream(file)
+  archive.pipe(output)
+  await Promise.all([archive.finalize(), finished(output)])
+  return file
+}
+
+export type Entry = Partial<Headers> & { name: string; content?: string }
+
+/** A `.tar.gz` of what is asked for, however hostile. */
+export async function tarGz(entries: Entry[]): Promise<Buffer> {
+  const archive = pack()
+  for (const { content, ...header } of entries) archive.entry({ ...header }, content ?? '')
+  archive.finalize()
+  return buffer((archive as unknown as Readable).pipe(createGzip()))
+}
+
+export function filesAsTarGz(files: Record<string, string>): Promise<Buffer> {
+  return tarGz(Object.entries(files).map(([name, content]) => ({ name, content })))
+}
+
+export interface ReleaseParts {
+  code: Buffer
+  wheels?: Wheel[]
+  platform?: Partial<Platform>
+}
+
+export interface PublishedRelease {
+  id: string
+  digests: ReleaseDigests
+}
+
+export const SCOPE = { environment: 'staging', app: 'guestbook' }
+
+/** Puts a real bundle, the code and their release record where a target looks for them. */
+export async function publishRelease(
+  bucket: BucketAndMetadata,
+  folder: string,
+  { code, wheels = [{ name: 'alpha', version: '1.0' }], platform }: ReleaseParts,
+): Promise<PublishedRelease> {
+  await mkdir(folder, { recursive: true })
+  const python = await findPython()
+  const file = join(folder, `${sha256(JSON.stringify([wheels, platform]))}.pybundle`)
+  const bundle = await packBundle(
+    {
+      platform: { ...python.platform, ...platform },
+      roots: [],
+      wheels: await Promise.all(wheels.map((wheel) => writeWheel(folder, wheel))),
+      pip: python.pip,
+    },
+    file,
+  )
+  const digests = { bundle, code: sha256(code) }
+  const id = releaseId(digests)
+  const record = {
+    format: 1,
+    release: id,
+    bundle: { ...bucket.put('staging/guestbook/bundles/a.pybundle', await readFile(file)), digest: bundle },
+    code: { ...bucket.put('staging/guestbook/code/a.tar.gz', code), digest: digests.code },
+    revision: 'abc',
+  }
+  bucket.put(releaseKey(SCOPE, id), JSON.stringify(record))
+  return { id, digests }
+}

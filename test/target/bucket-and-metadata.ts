@@ -1,0 +1,107 @@
+import { createServer, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { openCredentialStore } from '../../local/credentials.ts'
+import { type Service, ServiceError, startEndpoint } from '../../local/http/endpoint.ts'
+
+/** What goes wrong with the next answers, one each; undefined: nothing. */
+export type Fault = 'unavailable' | 'cut' | 'skewed' | 'expired' | undefined
+
+export interface BucketAndMetadata {
+  /** As the target program's environment names them. */
+  environment: Record<string, string>
+  put(key: string, body: Buffer | string): { key: string; versionId: string; size: number }
+  /** Keys in the order they were fetched. */
+  fetched: string[]
+  faults: Fault[]
+  close(): Promise<void>
+}
+
+interface Stored {
+  key: string
+  versionId: string
+  body: Buffer
+}
+
+/** A bucket of versioned objects behind the local cloud's signature check, and one instance's metadata. */
+export async function startBucketAndMetadata(folder: string): Promise<BucketAndMetadata> {
+  const objects: Stored[] = []
+  const fetched: string[] = []
+  const faults: Fault[] = []
+  const credentials = openCredentialStore(folder)
+  const s3: Service = async ({ url }, response) => {
+    const key = decodeURIComponent(url.pathname.replace(/^\/[^/]+\//, ''))
+    const version = url.searchParams.get('versionId')
+    const found = objects.findLast((one) => one.key === key && (!version || one.versionId === version))
+    fetched.push(key)
+    if (answerFault(faults.shift(), found?.body, response)) return
+    if (!found) throw new ServiceError(404, 'NoSuchKey', 'The specified key does not exist.')
+    response.end(found.body)
+  }
+  s3.refuse = (response, { status, code }) => response.writeHead(status).end(errorBody(code))
+  const endpoint = await startEndpoint({ port: 0, credentials, services: { s3 } })
+  const metadata = await startMetadata(() => credentials.issue('target', 3600))
+
+  return {
+    environment: { AWS_ENDPOINT_URL: endpoint.url, AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata.url },
+    put(key, body) {
+      const stored = { key, versionId: `v${objects.length}`, body: Buffer.from(body) }
+      objects.push(stored)
+      return { key, versionId: stored.versionId, size: stored.body.length }
+    },
+    fetched,
+    faults,
+    async close() {
+      await endpoint.close()
+      await metadata.close()
+    },
+  }
+}
+
+function errorBody(code: string): string {
+  return `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code></Error>`
+}
+
+function answerFault(fault: Fault, body: Buffer | undefined, response: ServerResponse): boolean {
+  if (fault === 'unavailable') response.writeHead(503).end(errorBody('SlowDown'))
+  if (fault === 'expired') response.writeHead(400).end(errorBody('ExpiredToken'))
+  if (fault === 'skewed') response.writeHead(403).end(errorBody('RequestTimeTooSkewed'))
+  if (fault === 'cut') {
+    response.writeHead(200, { 'content-length': (body?.length ?? 0) + 1 })
+    response.write(body?.subarray(0, 10) ?? '', () => response.destroy())
+  }
+  return fault !== undefined
+}
+
+interface Issued {
+  accessKeyId: string
+  secretAccessKey: string
+  sessionToken?: string
+}
+
+/** IMDSv2: nothing without a token. */
+async function startMetadata(issue: () => Issued): Promise<{ url: string; close(): Promise<void> }> {
+  const server = createServer((request, response) => {
+    if (request.method === 'PUT' && request.url === '/latest/api/token') return response.end('a-token')
+    if (request.headers['x-aws-ec2-metadata-token'] !== 'a-token') return response.writeHead(401).end()
+    if (request.url === '/latest/meta-data/iam/security-credentials/') return response.end('the-role')
+    if (request.url !== '/latest/meta-data/iam/security-credentials/the-role') {
+      return response.writeHead(404).end()
+    }
+    const { accessKeyId, secretAccessKey, sessionToken } = issue()
+    response.end(
+      JSON.stringify({ AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, Token: sessionToken }),
+    )
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => closeServer(server),
+  }
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+}

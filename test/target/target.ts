@@ -1,0 +1,170 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { dirname, join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { findPython } from '../../lib/bundle/find-python.ts'
+import type { Action } from '../../lib/release/command.ts'
+import { stateKey } from '../../lib/release/keys.ts'
+import { EMPTY_STATE, type State } from '../../lib/release/state.ts'
+import { parseVerdict, type Verdict } from '../../lib/release/verdict.ts'
+import { type PublishedRelease, SCOPE } from './artifacts.ts'
+import type { BucketAndMetadata } from './bucket-and-metadata.ts'
+
+export const PROGRAM = fileURLToPath(new URL('../../target/pybundle_target.py', import.meta.url))
+export const ROLLOUT = '20261122t101500z-0123abcd'
+
+export interface Asked {
+  token?: number
+  rollout?: string
+}
+
+export interface Told {
+  verdict: Verdict & Record<string, unknown>
+  exitCode: number | null
+  progress: string
+  seconds: number
+}
+
+/** One target in plain directories below `root`, driven as the document drives it. */
+export class TestTarget {
+  readonly root: string
+  readonly home: string
+  readonly bucket: BucketAndMetadata
+  config: Record<string, unknown>
+  environment: Record<string, string>
+  readonly #script: string
+
+  static async make(root: string, bucket: BucketAndMetadata, config: Record<string, unknown> = {}) {
+    const python = await findPython()
+    return new TestTarget(root, bucket, config, python.executable)
+  }
+
+  constructor(root: string, bucket: BucketAndMetadata, config: Record<string, unknown>, python: string) {
+    this.root = root
+    this.home = join(root, 'opt/pybundle/guestbook')
+    this.bucket = bucket
+    mkdirSync(root, { recursive: true })
+    this.config = {
+      ...SCOPE,
+      bucket: 'the-bucket',
+      region: 'eu-west-1',
+      base: '/opt/pybundle',
+      user: 'nobody',
+      units: [],
+      restart_command: null,
+      env_file: null,
+      health_url: null,
+      health_seconds: 5,
+      health_passes: 2,
+      keep_releases: 2,
+      ...config,
+    }
+    this.environment = {
+      ...bucket.environment,
+      PYBUNDLE_ROOT: root,
+      PATH: `${dirname(python)}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,
+    }
+    this.#script = join(root, '_script.sh')
+    const program = readFileSync(PROGRAM, 'utf8')
+    writeFileSync(
+      this.#script,
+      `exec ${python} -I /dev/fd/3 3<<'PYBUNDLE_TARGET'\n${program}\nPYBUNDLE_TARGET\n`,
+    )
+  }
+
+  /** Starts the step in its own process group, as the agent does. */
+  start(action: Action, release?: PublishedRelease, { token = 1, rollout = '' }: Asked = {}): ChildProcess {
+    const [command = 'sh', ...args] = [...asOrdinaryUser(), 'sh', this.#script]
+    return spawn(command, args, {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...this.environment,
+        PYBUNDLE_CONFIG: JSON.stringify(this.config),
+        SSM_action: action,
+        SSM_release: release?.id ?? '',
+        SSM_bundle: release?.digests.bundle ?? '',
+        SSM_code: release?.digests.code ?? '',
+        SSM_token: String(token),
+        SSM_rollout: rollout,
+      },
+    })
+  }
+
+  async run(action: Action, release?: PublishedRelease, asked?: Asked): Promise<Told> {
+    const began = performance.now()
+    const child = this.start(action, release, asked)
+    const [output, progress, exitCode] = await Promise.all([
+      text(child.stdout as NodeJS.ReadableStream as never),
+      text(child.stderr as NodeJS.ReadableStream as never),
+      new Promise<number | null>((resolve) => child.on('exit', resolve)),
+    ])
+    const verdict = parseVerdict(output)
+    if (!verdict || output.trim().split('\n').length !== 1) {
+      throw new Error(`not one verdict: ${JSON.stringify(output)}\n${progress}`)
+    }
+    const seconds = (performance.now() - began) / 1000
+    return { verdict: { ...JSON.parse(output), ...verdict }, exitCode, progress, seconds }
+  }
+
+  /** What `state.json` says from now on. */
+  setState(state: Partial<State>): void {
+    this.bucket.put(stateKey(SCOPE), JSON.stringify({ ...EMPTY_STATE, ...state }))
+  }
+
+  holdLock(token: number): void {
+    this.setState({ token, lock: { token, request: ROLLOUT, execution: `${token}-${ROLLOUT}` } })
+  }
+
+  /** Prepares and activates under the given token. */
+  async deploy(release: PublishedRelease, token = 1): Promise<Told> {
+    this.holdLock(token)
+    const prepared = await this.run('prepare', release, { token })
+    if (prepared.verdict.outcome !== 'done') return prepared
+    return this.run('activate', release, { token })
+  }
+
+  path(...parts: string[]): string {
+    return join(this.home, ...parts)
+  }
+
+  has(...parts: string[]): boolean {
+    return existsSync(this.path(...parts))
+  }
+
+  read(...parts: string[]): string {
+    return readFileSync(this.path(...parts), 'utf8')
+  }
+}
+
+/** Root would have to drop to the app's user: tests run as an ordinary user in a namespace of their own. */
+export function asOrdinaryUser(): string[] {
+  if (process.getuid?.() !== 0) return []
+  return ['unshare', '-U', '--map-user=1000', '--map-group=1000']
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+/** Ends what a test's restart command has left running. */
+export function stopApp(target: TestTarget): void {
+  if (!target.has('shared/pid')) return
+  try {
+    process.kill(Number(target.read('shared/pid')), 'SIGKILL')
+  } catch {
+    // It is gone already.
+  }
+}
+
+export function pythonOutput(python: string, args: string[]): string {
+  return execFileSync(python, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+}
