@@ -31,14 +31,19 @@ def main(arguments=None):
 def serve(application, listener):
     server = _Server(listener)
     server.set_app(application)
-    # From a thread: `shutdown` waits for `serve_forever`, which this very thread may be running.
-    stop = threading.Thread(target=server.shutdown)
+
+    def stop_accepting():
+        _log("mini-server: pid {} finishes what it has begun".format(os.getpid()))
+        server.shutdown()
+
+    # From a thread: `shutdown` waits for `serve_forever`, which this very thread is running.
+    stop = threading.Thread(target=stop_accepting)
     signal.signal(signal.SIGTERM, lambda *_: stop.ident or stop.start())
     signal.signal(signal.SIGINT, lambda *_: stop.ident or stop.start())
     _log("mini-server: pid {} serves on {}:{}".format(os.getpid(), *listener.getsockname()[:2]))
     server.serve_forever(poll_interval=0.05)
     server.server_close()
-    _log("mini-server: pid {} has finished".format(os.getpid()))
+    _log("mini-server: pid {} has ended".format(os.getpid()))
 
 
 def handed_socket():
