@@ -2,9 +2,11 @@ import { z } from 'zod'
 import { type Digest, sha256 } from '../release/digest.ts'
 import { digest } from '../release/release.ts'
 
+export const BUNDLE_FORMAT = 2
+
 /** `pybundle.json`, the last member of a bundle. Its own sha256 is the bundle's id. */
 export const bundleManifest = z.object({
-  format: z.literal(2),
+  format: z.literal(BUNDLE_FORMAT),
   platform: z.object({
     machine: z.string().min(1),
     libc: z.tuple([z.enum(['glibc', 'musl', 'macos']), z.string()]),

@@ -5,7 +5,7 @@ import { finished } from 'node:stream/promises'
 import { ZipArchive } from 'archiver'
 import { type Digest, sha256 } from '../release/digest.ts'
 import { formatPylock, formatRequirements, type LockedWheel } from './lock-files.ts'
-import { type BundleManifest, bundleId, formatManifest, MANIFEST_NAME } from './manifest.ts'
+import { BUNDLE_FORMAT, type BundleManifest, bundleId, formatManifest, MANIFEST_NAME } from './manifest.ts'
 import type { Platform } from './platform.ts'
 import { parseWheelName } from './wheel.ts'
 
@@ -53,7 +53,7 @@ async function addMembers(
   await add('requirements.txt', Buffer.from(formatRequirements(locked)))
   await add('pylock.toml', Buffer.from(formatPylock(locked, platform.python)))
   const manifest = formatManifest({
-    format: 2,
+    format: BUNDLE_FORMAT,
     platform,
     roots: [...roots].sort(),
     vcs: {},

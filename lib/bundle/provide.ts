@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { type Digest, sha256 } from '../release/digest.ts'
 import { UserError } from '../user-error.ts'
 import { findPython, type Python } from './find-python.ts'
-import type { BundleManifest } from './manifest.ts'
+import { BUNDLE_FORMAT, type BundleManifest } from './manifest.ts'
 import { packBundle } from './pack.ts'
 import { describePlatform, type Platform, platformOf, THIS_MACHINE } from './platform.ts'
 import { readBundle } from './read.ts'
@@ -82,21 +82,19 @@ export function cacheFolder(environment = process.env): string {
 }
 
 async function digestInputs({ requirements, platform, python }: BundlePlan): Promise<Digest> {
-  const local = requirements.local.map(async ({ path, extras, marker }) => ({
+  const files = requirements.files.map((file) => digestSource(file))
+  const local = requirements.local.map(async ({ path, ...asked }) => ({
+    ...asked,
     source: await digestSource(path),
-    extras,
-    marker,
   }))
-  const constraints = requirements.files.map((file) => digestSource(file))
-  return sha256(
-    JSON.stringify([
-      2,
-      platform,
-      await Promise.all(constraints),
-      requirements.names,
-      await Promise.all(local),
-    ]),
-  )
+  const inputs = [
+    BUNDLE_FORMAT,
+    platform,
+    basename(python.pip),
+    await Promise.all(files),
+    await Promise.all(local),
+  ]
+  return sha256(JSON.stringify(inputs))
 }
 
 async function openKept(file: string) {

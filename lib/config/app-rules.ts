@@ -3,39 +3,24 @@ import { PLATFORM_NAMES, THIS_MACHINE } from '../bundle/platform.ts'
 import { isName, NAME_RULE } from '../release/names.ts'
 import type { AppTable } from './app.ts'
 import { closestTo } from './closest.ts'
+import { type Rule, rule as ruleFor } from './table.ts'
 
-interface Broken {
-  /** Below the app's table. */
-  key: (string | number)[]
-  what: string
-}
+const rule = ruleFor<AppTable>()
 
-type Rule = (app: AppTable) => Broken[]
-
-/** What a schema cannot say. Each rule stands alone; all that are broken are reported together. */
-export function appRules(app: AppTable): Broken[] {
-  return [
-    platformIsKnown,
-    presetHasAPython,
-    pathsStayInside,
-    checkHasAMigration,
-    environmentsAreNames,
-  ].flatMap((rule) => rule(app))
-}
-
-const platformIsKnown: Rule = ({ platform }) => {
+const platformIsKnown = rule(['platform'], ({ platform }) => {
   if (PLATFORM_NAMES.includes(platform)) return []
   const closest = closestTo(platform, PLATFORM_NAMES)
   const hint = closest ? `did you mean "${closest}"?` : `known: ${PLATFORM_NAMES.join(', ')}`
   return [{ key: ['platform'], what: `"${platform}" is not a platform; ${hint}` }]
-}
+})
 
-const presetHasAPython: Rule = ({ platform, python }) =>
+const presetHasAPython = rule(['platform', 'python'], ({ platform, python }) =>
   platform === THIS_MACHINE || python
     ? []
-    : [{ key: ['python'], what: 'is missing; must be the Python version on the targets, such as "3.11"' }]
+    : [{ key: ['python'], what: 'is missing; must be the Python version on the targets, such as "3.11"' }],
+)
 
-const pathsStayInside: Rule = ({ requirements, shared_paths }) => {
+const pathsStayInside = rule(['requirements', 'shared_paths'], ({ requirements, shared_paths }) => {
   const paths = [
     { key: ['requirements'], path: requirements },
     ...shared_paths.map((path, index) => ({ key: ['shared_paths', index], path })),
@@ -43,17 +28,29 @@ const pathsStayInside: Rule = ({ requirements, shared_paths }) => {
   return paths
     .filter(({ path }) => posix.isAbsolute(path) || posix.normalize(path).split('/').includes('..'))
     .map(({ key }) => ({ key, what: "must be a path inside the app's folder" }))
-}
+})
 
-const checkHasAMigration: Rule = ({ migrate_command, migrate_check_command }) =>
-  migrate_check_command && !migrate_command
-    ? [{ key: ['migrate_check_command'], what: 'has no "migrate_command" whose need it could tell' }]
-    : []
+const checkHasAMigration = rule(
+  ['migrate_command', 'migrate_check_command'],
+  ({ migrate_command, migrate_check_command }) =>
+    migrate_check_command && !migrate_command
+      ? [{ key: ['migrate_check_command'], what: 'has no "migrate_command" whose need it could tell' }]
+      : [],
+)
 
-const environmentsAreNames: Rule = ({ environments }) =>
+const environmentsAreNames = rule(['environments'], ({ environments }) =>
   Object.keys(environments)
     .filter((environment) => !isName(environment))
     .map((environment) => ({
       key: ['environments', environment],
       what: `"${environment}" is not a name: ${NAME_RULE}`,
-    }))
+    })),
+)
+
+export const APP_RULES: readonly Rule<AppTable>[] = [
+  platformIsKnown,
+  presetHasAPython,
+  pathsStayInside,
+  checkHasAMigration,
+  environmentsAreNames,
+]

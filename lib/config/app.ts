@@ -2,8 +2,9 @@ import { readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { UserError } from '../user-error.ts'
-import { appRules } from './app-rules.ts'
-import { formatPath, type Mistake, refuseMistakes, schemaMistakes } from './mistakes.ts'
+import { APP_RULES } from './app-rules.ts'
+import { refuseMistakes } from './mistakes.ts'
+import { readTable } from './table.ts'
 import { parseToml } from './toml.ts'
 import { listOf, name, table, text } from './values.ts'
 
@@ -98,16 +99,10 @@ function readToml(file: string): Record<string, unknown> | undefined {
 }
 
 function parseAppConfig({ file, content, prefix }: Configuration): AppConfig {
-  const parsed = app.safeParse(content)
-  if (!parsed.success) {
-    refuseMistakes(file, schemaMistakes(parsed.error, prefix, KEYS))
-    throw parsed.error
-  }
-  const mistakes = appRules(parsed.data).map(
-    ({ key, what }): Mistake => ({ path: formatPath([...prefix, ...key]), what }),
-  )
+  const { value, mistakes } = readTable(content, { schema: app, rules: APP_RULES, prefix, knownKeys: KEYS })
   refuseMistakes(file, mistakes)
-  return normalize(file, parsed.data)
+  if (!value) throw new Error(`${file}: no value and no mistake`)
+  return normalize(file, value)
 }
 
 function normalize(file: string, content: AppTable): AppConfig {

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { type WaveSize, waveSize } from '../release/fleet.ts'
 import { isName, NAME_RULE } from '../release/names.ts'
-import { fleetRules } from './fleet-rules.ts'
-import { formatPath, type Mistake, refuseMistakes, schemaMistakes, unknownKey } from './mistakes.ts'
+import { FLEET_RULES } from './fleet-rules.ts'
+import { formatPath, type Mistake, refuseMistakes, unknownKey } from './mistakes.ts'
+import { readTable } from './table.ts'
 import { parseToml } from './toml.ts'
 import { listOf, table, text, wholeNumber } from './values.ts'
 
@@ -51,13 +52,17 @@ const fleet = table({
   health_seconds: wholeNumber('seconds', { least: 1 }).default(30),
   health_passes: wholeNumber('good answers in a row', { least: 1, most: 100 }).default(2),
   waves: listOf(
-    waveSize.or(z.never({ error: 'must be a count of targets (2) or a percentage ("50%")' })),
+    z.custom<WaveSize>((size) => waveSize.safeParse(size).success, {
+      error: ({ input }) =>
+        `must be a count of targets (2) or a percentage ("50%"), not ${JSON.stringify(input)}`,
+    }),
     'wave sizes',
   ).default([1, '100%']),
   bake_seconds: wholeNumber('seconds').default(0),
   max_concurrency: z
-    .union([wholeNumber('targets', { least: 1, most: 1000 }), z.string().regex(/^([1-9]\d?|100)%$/)], {
-      error: 'must be a count of targets (10) or a percentage ("50%")',
+    .custom<WaveSize>((size) => waveSize.safeParse(size).success, {
+      error: ({ input }) =>
+        `must be a count of targets (10) or a percentage ("50%"), not ${JSON.stringify(input)}`,
     })
     .default('50%'),
   max_failures: wholeNumber('targets', { most: 1000 }).default(0),
@@ -108,15 +113,9 @@ function readFleet({ environment, app, content }: Entry, mistakes: Mistake[]): F
     if (!isName(name))
       mistakes.push({ path: formatPath(path), what: `"${name}" is not a name: ${NAME_RULE}` })
   }
-  const parsed = fleet.safeParse(content)
-  if (!parsed.success) {
-    mistakes.push(...schemaMistakes(parsed.error, path, KEYS))
-    return undefined
-  }
-  mistakes.push(
-    ...fleetRules(parsed.data).map(({ key, what }) => ({ path: formatPath([...path, ...key]), what })),
-  )
-  return normalize(environment, app, parsed.data)
+  const read = readTable(content, { schema: fleet, rules: FLEET_RULES, prefix: path, knownKeys: KEYS })
+  mistakes.push(...read.mistakes)
+  return read.value && normalize(environment, app, read.value)
 }
 
 function normalize(environment: string, app: string, content: FleetTable): FleetConfig {
