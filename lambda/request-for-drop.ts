@@ -1,4 +1,5 @@
 import type { ObjectStore } from '../lib/aws/object-store.ts'
+import { BUNDLE_METADATA, REQUEST_METADATA } from '../lib/release/artifact-metadata.ts'
 import {
   type ArtifactKind,
   bundleKey,
@@ -14,10 +15,6 @@ import { state } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
 import { pinArtifact } from './artifact-check.ts'
 import type { UploadedObject } from './storage-event.ts'
-
-/** Publishers put these on what they upload: the request that follows, and for code the bundle it wants. */
-export const REQUEST_METADATA = 'pybundle-request'
-export const BUNDLE_METADATA = 'pybundle-bundle'
 
 type Drop = UploadedObject & { kind: ArtifactKind }
 

@@ -30,6 +30,12 @@ export interface StoredText {
   eTag: string
 }
 
+export interface ObjectVersion {
+  bucket: string
+  key: string
+  versionId: string
+}
+
 /** The bucket as the product uses it: pinned reads, and writes that never overwrite by accident. */
 export interface ObjectStore {
   readonly bucket: string
@@ -45,8 +51,8 @@ export interface ObjectStore {
   /** Writes only over the version with this ETag; without one, only where nothing is. False when somebody was faster. */
   replace(key: string, body: string, eTag: string | undefined): Promise<boolean>
   list(prefix: string): Promise<ListedObject[]>
-  /** Copies within S3; the new object's version. */
-  copy(from: { bucket: string; key: string; versionId: string }, key: string): Promise<string>
+  /** Copies one version within S3, under other metadata; the new object's version. */
+  copy(from: ObjectVersion, key: string, metadata: Record<string, string>): Promise<string>
 }
 
 export function objectStore(s3: S3Client, bucket: string): ObjectStore {
@@ -122,9 +128,12 @@ export function objectStore(s3: S3Client, bucket: string): ObjectStore {
       return objects
     },
 
-    async copy(from, key) {
+    async copy(from, key, metadata) {
       const source = `${from.bucket}/${encodeURIComponent(from.key)}?versionId=${from.versionId}`
-      const copied = await s3.send(new CopyObjectCommand({ Bucket: bucket, Key: key, CopySource: source }))
+      const replaced = { MetadataDirective: 'REPLACE', Metadata: metadata } as const
+      const copied = await s3.send(
+        new CopyObjectCommand({ Bucket: bucket, Key: key, CopySource: source, ...replaced }),
+      )
       return copied.VersionId ?? 'null'
     },
   }
