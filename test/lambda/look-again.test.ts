@@ -1,0 +1,219 @@
+import { readFile } from 'node:fs/promises'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { lookAgain } from '../../lambda/look-again.ts'
+import { requestForDrop } from '../../lambda/request-for-drop.ts'
+import { uploadsOf } from '../../lambda/storage-event.ts'
+import type { RolloutEngine } from '../../lib/aws/rollout-engine.ts'
+import { readManifest } from '../../lib/bundle/read-manifest.ts'
+import { sha256 } from '../../lib/release/digest.ts'
+import {
+  bundleKey,
+  codeKey,
+  requestKey,
+  requestsPrefix,
+  rolloutKey,
+  rolloutsPrefix,
+  stateKey,
+} from '../../lib/release/keys.ts'
+import type { RolloutRecord } from '../../lib/release/record.ts'
+import { requestId } from '../../lib/release/request.ts'
+import { type ExecutionStatus, freeLock, type State, state as stateSchema } from '../../lib/release/state.ts'
+import { bundle, codeArchive, created, openBucket, type TestBucket } from './bucket.ts'
+
+/** Remembers what was started, as Lambda would; how an execution stands is for the test to say. */
+class Engine implements RolloutEngine {
+  readonly started = new Map<string, ExecutionStatus>()
+  async status(execution: string) {
+    return this.started.get(execution)
+  }
+  async start(execution: string) {
+    this.started.set(execution, this.started.get(execution) ?? 'RUNNING')
+  }
+}
+
+let bucket: TestBucket
+let bundleFile: string
+let environments = 0
+let scope: { environment: string; app: string }
+let engine: Engine
+
+beforeAll(async () => {
+  bucket = await openBucket()
+  bundleFile = await bundle(bucket.directory)
+})
+afterAll(() => bucket.close())
+beforeEach(() => {
+  scope = { environment: `env-${environments++}`, app: 'guestbook' }
+  engine = new Engine()
+})
+
+const look = () => lookAgain({ store: bucket.store, engine }, scope)
+const state = async () => stateSchema.parse(await bucket.store.readJson(stateKey(scope)))
+const record = async (id: string) => (await bucket.store.readJson(rolloutKey(scope, id))) as RolloutRecord
+
+async function upload(text = 'print(1)') {
+  const content = await readFile(bundleFile)
+  const read = async (start: number, end: number) => content.subarray(start, end + 1)
+  const { digest } = await readManifest({ size: content.length, read })
+  const code = await codeArchive(text)
+  const keys = { bundle: bundleKey(scope, digest), code: codeKey(scope, sha256(code)) }
+  await bucket.put(keys.bundle, content, { 'pybundle-request': 'some' })
+  await bucket.put(keys.code, code, { 'pybundle-request': 'some' })
+  return { bundle: { key: keys.bundle, digest }, code: { key: keys.code, digest: sha256(code) } }
+}
+
+async function ask(seed: string, artifacts: object, extra: object = {}): Promise<string> {
+  const id = requestId(new Date(), `${scope.environment} ${seed}`)
+  const requestedAt = new Date().toISOString()
+  const request = {
+    format: 1,
+    id,
+    action: 'deploy',
+    ...scope,
+    ...artifacts,
+    requestedBy: 'test',
+    requestedAt,
+    ...extra,
+  }
+  await bucket.put(requestKey(scope, id), JSON.stringify(request))
+  return id
+}
+
+async function drop(key: string, content: Uint8Array | string) {
+  const versionId = await bucket.put(key, content)
+  for (const uploaded of uploadsOf(created(key, versionId))) await requestForDrop(bucket.store, uploaded)
+  return versionId
+}
+
+describe('look again', () => {
+  it('pins the release, takes the lock and starts the rollout under the name of its token', async () => {
+    const artifacts = await upload()
+    const id = await ask('one', artifacts)
+    await look()
+    const { lock, desired } = await state()
+    expect(lock).toEqual({ token: 1, request: id, execution: `1-${id}` })
+    expect([...engine.started]).toEqual([[`1-${id}`, 'RUNNING']])
+    expect(desired).toMatchObject({ bundle: artifacts.bundle.digest, code: artifacts.code.digest })
+    expect((await record(id)).outcome).toBe('running')
+  })
+
+  it('starts one rollout, however often and however many at once look', async () => {
+    await ask('one', await upload())
+    await Promise.all(Array.from({ length: 8 }, look))
+    await look()
+    expect(engine.started.size).toBe(1)
+    expect((await state()).token).toBe(1)
+  })
+
+  it('starts the newest request next, and records those in between as superseded', async () => {
+    const artifacts = await upload()
+    const first = await ask('one', artifacts)
+    await look()
+    const between = await ask('two', artifacts)
+    const newest = await ask('three', artifacts)
+    await look()
+    expect(engine.started.size).toBe(1)
+    engine.started.set(`1-${first}`, 'SUCCEEDED')
+    const stored = await bucket.store.readText(stateKey(scope))
+    const freed: State = freeLock(await state())
+    await bucket.store.replace(stateKey(scope), JSON.stringify(freed), stored?.eTag)
+    await look()
+    const outcomes = [(await record(between)).outcome, (await record(newest)).outcome].sort()
+    expect(outcomes).toEqual(['running', 'superseded'])
+    expect((await state()).lock?.token).toBe(2)
+  })
+
+  it('starts the owner of a lock whose taker was killed before it could', async () => {
+    const id = await ask('one', await upload())
+    const dying: RolloutEngine = {
+      status: async () => undefined,
+      start: () => Promise.reject(new Error('killed')),
+    }
+    await expect(lookAgain({ store: bucket.store, engine: dying }, scope)).rejects.toThrow('killed')
+    await look()
+    expect([...engine.started.keys()]).toEqual([`1-${id}`])
+  })
+
+  it.each(['FAILED', 'TIMED_OUT', 'STOPPED'] as const)(
+    'frees the lock of an execution that is %s',
+    async (ended) => {
+      const id = await ask('one', await upload())
+      await look()
+      engine.started.set(`1-${id}`, ended)
+      await look()
+      expect((await state()).lock).toBeNull()
+      expect(await record(id)).toMatchObject({ outcome: 'failed', reason: expect.stringContaining(ended) })
+    },
+  )
+
+  it('refuses a request for bytes that were overwritten, and starts nothing', async () => {
+    const artifacts = await upload()
+    const id = await ask('one', artifacts)
+    await bucket.put(artifacts.code.key, await codeArchive('print("other")'), { 'pybundle-request': 'other' })
+    await look()
+    expect(await record(id)).toMatchObject({
+      outcome: 'refused',
+      reason: expect.stringContaining('overwritten'),
+    })
+    expect(engine.started.size).toBe(0)
+  })
+
+  it.each([
+    ['a file that is no request', 'hello', 'not a request of format 1'],
+    ['a request with a key missing', '{"format":1}', 'environment: '],
+  ])('refuses %s', async (_, body, reason) => {
+    const id = requestId(new Date(), scope.environment)
+    await bucket.put(requestKey(scope, id), body)
+    await look()
+    expect(await record(id)).toMatchObject({ outcome: 'refused', reason: expect.stringContaining(reason) })
+  })
+
+  it('refuses a request that reaches for another environment', async () => {
+    const artifacts = await upload()
+    const id = await ask('one', artifacts, { environment: 'other' })
+    await look()
+    expect(await record(id)).toMatchObject({
+      outcome: 'refused',
+      reason: expect.stringContaining('not for where it lies'),
+    })
+  })
+})
+
+describe('a file dropped by hand', () => {
+  it('takes the desired release for the other half, once, however often the event comes', async () => {
+    const { bundle: desired } = await upload()
+    await ask('one', await upload())
+    await look()
+    const key = codeKey(scope, 'by hand +1')
+    const versionId = await drop(key, await codeArchive('print("by hand")'))
+    for (const uploaded of uploadsOf(created(key, versionId))) await requestForDrop(bucket.store, uploaded)
+    const requests = await bucket.store.list(requestsPrefix(scope))
+    expect(requests).toHaveLength(2)
+    const asked = await Promise.all(requests.map(({ key: name }) => bucket.store.readJson(name)))
+    expect(asked).toContainEqual(
+      expect.objectContaining({ requestedBy: `upload of ${key}`, bundle: expect.objectContaining(desired) }),
+    )
+  })
+
+  it.each([
+    ['bundles/cut.pybundle', async () => (await readFile(bundleFile)).subarray(0, 900), 'cut off'],
+    ['bundles/photo.pybundle', async () => 'GIF89a', 'photo.pybundle'],
+    ['code/photo.tar.gz', async () => 'GIF89a', 'not a .tar.gz'],
+    ['code/early.tar.gz', async () => codeArchive(''), 'no release yet'],
+  ])('is refused with a record when it is %s', async (name, content, reason) => {
+    await drop(`${scope.environment}/${scope.app}/${name}`, await content())
+    const [found] = await bucket.store.list(rolloutsPrefix(scope))
+    const refused = (await bucket.store.readJson(found?.key ?? '')) as RolloutRecord
+    expect(refused).toMatchObject({ outcome: 'refused', reason: expect.stringContaining(reason) })
+    expect(await bucket.store.list(requestsPrefix(scope))).toEqual([])
+  })
+
+  it('is left to its request when its publisher named one', async () => {
+    const { code } = await upload()
+    const head = await bucket.store.head(code.key)
+    for (const uploaded of uploadsOf(created(code.key, head?.versionId ?? ''))) {
+      await requestForDrop(bucket.store, uploaded)
+    }
+    expect(await bucket.store.list(requestsPrefix(scope))).toEqual([])
+  })
+})
