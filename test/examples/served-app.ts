@@ -51,13 +51,23 @@ export class ServedApp {
     await askSupervisor(this.folder, 'status')
   }
 
-  /** Makes a release of the example after these revisions, and starts it in the place of what runs. */
-  async use(id: string, revisions: number[] = []): Promise<string> {
+  /** Makes a release of the example as it is after these revisions. */
+  lay(id: string, revisions: number[] = []): string {
     const release = copyExample(this.#example, join(this.folder, 'releases', id), revisions)
     symlinkSync(this.#virtualenv, join(release, '.venv'))
+    return release
+  }
+
+  /** Starts a release in the place of what runs. */
+  async activate(release: string): Promise<void> {
     rmSync(join(this.folder, 'current'), { force: true })
     symlinkSync(release, join(this.folder, 'current'))
     await askSupervisor(this.folder, 'restart')
+  }
+
+  async use(id: string, revisions: number[] = []): Promise<string> {
+    const release = this.lay(id, revisions)
+    await this.activate(release)
     return release
   }
 
@@ -70,8 +80,10 @@ export class ServedApp {
     return python(this.#virtualenv, args, release, { DATABASE: this.database })
   }
 
+  /** On a connection of its own: a server that ends waits a while for those that are kept alive. */
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    return fetch(`http://${this.address}${path}`, { redirect: 'manual', ...init })
+    const headers = { ...init.headers, connection: 'close' }
+    return fetch(`http://${this.address}${path}`, { redirect: 'manual', ...init, headers })
   }
 
   async page(path = '/'): Promise<string> {
