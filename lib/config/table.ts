@@ -38,7 +38,7 @@ export function readTable<S extends z.ZodObject>(
   const parsed = schema.safeParse(content)
   const sound = parsed.success ? parsed.data : soundValues(schema, content)
   const broken = rules
-    .filter(({ keys }) => keys.every((key) => key in sound))
+    .filter(({ keys }) => parsed.success || keys.every((key) => key in sound))
     .flatMap(({ check }) => check(sound as z.infer<S>))
     .map(({ key, what }) => ({ path: formatPath([...prefix, ...key]), what }))
   if (parsed.success) return { value: parsed.data, mistakes: broken }

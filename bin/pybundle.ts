@@ -1,0 +1,124 @@
+import { Command, CommanderError } from 'commander'
+import { explainAwsError } from '../lib/cli/explain-aws-error.ts'
+import type { AppOptions } from '../lib/cli/open-app.ts'
+import type { PublishOptions } from '../lib/cli/publish.ts'
+import { UserError } from '../lib/user-error.ts'
+
+const MENDABLE = 1
+const USAGE = 2
+const BUG = 70
+
+const program = new Command('pybundle')
+  .description('Deploys Python apps to EC2 fleets from one file that holds every dependency.')
+  .exitOverride()
+  .showHelpAfterError('(--help tells what there is)')
+  .addHelpText(
+    'after',
+    `
+The app is the nearest pybundle.toml, or pyproject.toml with [tool.pybundle], at or above where you stand.
+Exit codes: 0 done, 1 you can mend it, 2 usage, 3 rolled back, 4 stopped, 70 a bug of pybundle.
+
+Examples:
+  pybundle publish-release --environment staging     make, upload and roll out what is committed
+  pybundle promote --from staging --to production    roll out exactly the bytes that staging runs
+  pybundle status --environment production           what runs there, and how the latest rollouts ended`,
+  )
+
+/** A command about one app; `--environment` where it is about one environment, too. */
+function appCommand(name: string, description: string, examples: readonly string[]): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option('--app <path>', "the app's folder, instead of the nearest one")
+    .option('--bucket <name>', "another bucket than the environment's")
+    .option('--region <name>', "another region than the environment's")
+    .option('--profile <name>', 'another profile of the AWS configuration')
+    .option('--json', 'the result as JSON on standard output; all else is on standard error')
+    .addHelpText('after', `\nExamples:\n${examples.map((example) => `  ${example}`).join('\n')}`)
+}
+
+function publishCommand(name: string, description: string, examples: readonly string[]): Command {
+  return appCommand(name, description, examples)
+    .requiredOption('--environment <name>', 'one of [tool.pybundle.environments]')
+    .option('--detach', 'ask for the rollout and leave, instead of following it')
+}
+
+/** The action gives the exit code. */
+function runs<Options>(command: Command, action: (options: Options) => Promise<number>): Command {
+  return command.action(async (options: Options) => {
+    process.exitCode = await action(options)
+  })
+}
+
+const DIRTY = ['--dirty', 'take the files as they are, committed or not; the revision is marked'] as const
+const UPGRADE = ['--upgrade', 'ask the package index again, though no requirement changed'] as const
+
+runs<PublishOptions>(
+  publishCommand(
+    'publish-release',
+    'Make, upload and roll out a release: the bundle of all dependencies, and the code of the commit that is checked out. An unchanged bundle is neither made nor uploaded again.',
+    [
+      'pybundle publish-release --environment staging',
+      'pybundle publish-release --environment staging --app services/web --dirty',
+    ],
+  )
+    .option(...DIRTY)
+    .option(...UPGRADE),
+  async (options) => (await import('../lib/cli/publish-release.ts')).publishRelease(options),
+)
+
+runs<PublishOptions>(
+  publishCommand(
+    'publish-bundle',
+    'Make and upload the bundle of all dependencies, and roll it out with the code that the environment has.',
+    [
+      'pybundle publish-bundle --environment staging',
+      'pybundle publish-bundle --environment staging --upgrade    take newer versions from the index',
+    ],
+  ).option(...UPGRADE),
+  async (options) => (await import('../lib/cli/publish-bundle.ts')).publishBundle(options),
+)
+
+runs<PublishOptions>(
+  publishCommand(
+    'publish-code',
+    'Upload the code of the commit that is checked out, and roll it out with the bundle that the environment has.',
+    [
+      'pybundle publish-code --environment staging',
+      'pybundle publish-code --environment staging --detach --json',
+    ],
+  ).option(...DIRTY),
+  async (options) => (await import('../lib/cli/publish-code.ts')).publishCode(options),
+)
+
+runs<AppOptions>(
+  appCommand('status', 'What an environment runs, and how the latest rollouts ended.', [
+    'pybundle status --environment production',
+    'pybundle status --environment production --json',
+  ]).requiredOption('--environment <name>', 'one of [tool.pybundle.environments]'),
+  async (options) => {
+    const { openApp } = await import('../lib/cli/open-app.ts')
+    const { readStatus, renderStatus } = await import('../lib/cli/status.ts')
+    const { store, scope } = openApp(options)
+    const status = await readStatus(store, scope)
+    console.log(options.json ? JSON.stringify(status) : renderStatus(status))
+    return 0
+  },
+)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = report(explainAwsError(error))
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
+  if (error instanceof UserError) {
+    console.error(error.message)
+    return MENDABLE
+  }
+  console.error(error)
+  console.error('This is a bug of pybundle. Please report it with the lines above.')
+  return BUG
+}

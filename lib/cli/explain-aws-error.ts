@@ -1,0 +1,30 @@
+import { UserError } from '../user-error.ts'
+
+/** What AWS says when the user's settings are wrong; known by name, since only lib/aws knows the SDK. */
+const EXPLANATIONS: Record<string, string> = {
+  AccessDenied:
+    'these credentials may not do this: check the profile, and that its role may publish to the bucket',
+  CredentialsProviderError: 'no AWS credentials: log in, or name a profile with --profile',
+  ExpiredToken: 'the AWS credentials have expired: log in again',
+  ExpiredTokenException: 'the AWS credentials have expired: log in again',
+  InvalidAccessKeyId: 'AWS does not know this access key: check the profile',
+  NoSuchBucket: 'there is no such bucket: check "bucket" of this environment, and that the stack is deployed',
+  PermanentRedirect: 'the bucket is in another region: check "region" of this environment',
+  RequestTimeTooSkewed: "this machine's clock is wrong",
+  SignatureDoesNotMatch: 'the secret access key is wrong: check the profile',
+  ECONNREFUSED: 'nothing answers there: is the local cloud running (npm run local)?',
+  ENOTFOUND: 'its name is not known: check "region" of this environment, and the network',
+  ETIMEDOUT: 'it does not answer: check the network',
+}
+
+/** A UserError for what the user can mend; anything else as it came. */
+export function explainAwsError(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof UserError) return error
+  const name = [error.name, 'code' in error ? String(error.code) : ''].find((known) => known in EXPLANATIONS)
+  if (name) return new UserError(`AWS: ${EXPLANATIONS[name]} (${error.message || name}).`, { cause: error })
+  if (/^Region is missing/.test(error.message)) {
+    const hint = 'name it with "region" in the configuration of this environment, or --region'
+    return new UserError(`AWS: no region: ${hint}.`, { cause: error })
+  }
+  return error
+}

@@ -1,0 +1,56 @@
+import { resolve } from 'node:path'
+import { type ArtifactStore, artifactStore } from '../aws/artifact-store.ts'
+import { type AppConfig, readAppConfig } from '../config/app.ts'
+import type { AppScope } from '../release/keys.ts'
+import { isName, NAME_RULE } from '../release/names.ts'
+import { UserError } from '../user-error.ts'
+
+/** What every command takes. */
+export interface AppOptions {
+  environment: string
+  /** The app's folder; the one in which the user stands otherwise. */
+  app?: string | undefined
+  bucket?: string | undefined
+  region?: string | undefined
+  profile?: string | undefined
+  json?: boolean | undefined
+}
+
+export interface OpenedApp {
+  config: AppConfig
+  scope: AppScope
+  store: ArtifactStore
+}
+
+/** The app's configuration and the bucket of one of its environments. */
+export function openApp(options: AppOptions): OpenedApp {
+  const config = readAppConfig(appFolder(options.app))
+  const scope = { environment: options.environment, app: config.app }
+  return { config, scope, store: openStore(config, options) }
+}
+
+/** npm changes into the tool's folder, and says where the user stood. */
+export function appFolder(app = '.', environment = process.env): string {
+  return resolve(environment.INIT_CWD ?? process.cwd(), app)
+}
+
+/** What the command line says comes before what the configuration says. */
+function openStore({ file, environments }: AppConfig, options: AppOptions): ArtifactStore {
+  const { environment, bucket, region, profile } = options
+  const configured = environments[environment]
+  const known = Object.keys(environments)
+  if (!isName(environment))
+    throw new UserError(`"${environment}" is not the name of an environment: ${NAME_RULE}.`)
+  if (!configured && !(bucket && known.length === 0))
+    throw new UserError(unknownEnvironment(environment, known, file))
+  return artifactStore({
+    bucket: bucket ?? configured?.bucket ?? '',
+    region: region ?? configured?.region,
+    profile: profile ?? configured?.profile,
+  })
+}
+
+function unknownEnvironment(environment: string, known: string[], file: string): string {
+  if (known.length > 0) return `unknown environment "${environment}"; ${file} knows ${known.join(', ')}.`
+  return `${file} says nowhere to publish to. Add this, with your bucket:\n\n[tool.pybundle.environments.${environment}]\nbucket = "..."`
+}

@@ -1,0 +1,5 @@
+import { type PublishOptions, publish } from './publish.ts'
+
+export function publishCode(options: PublishOptions): Promise<number> {
+  return publish(['code'], options)
+}

@@ -1,0 +1,72 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { planBundle } from '../bundle/provide.ts'
+import { readRevision } from '../code/revision.ts'
+import type { ArtifactKind } from '../release/keys.ts'
+import { requestId } from '../release/request.ts'
+import { type Artifact, makeBundle, makeCode } from './artifacts.ts'
+import { desiredRelease } from './desired-release.ts'
+import { type AppOptions, type OpenedApp, openApp } from './open-app.ts'
+import { askFor } from './request.ts'
+import { step } from './steps.ts'
+import { uploadArtifact } from './upload.ts'
+
+export interface PublishOptions extends AppOptions {
+  /** Ask for the rollout, and leave. */
+  detach?: boolean | undefined
+  /** Take the working tree as it is. */
+  dirty?: boolean | undefined
+  /** Ask the package index again. */
+  upgrade?: boolean | undefined
+}
+
+/** Makes, uploads, asks, follows. What is not published is taken from what the environment is to run. */
+export async function publish(kinds: readonly ArtifactKind[], options: PublishOptions): Promise<number> {
+  const app = openApp(options)
+  const suppliers = await step('Checking', () => checkAll(app, kinds, options))
+  const folder = await mkdtemp(join(tmpdir(), 'pybundle-'))
+  try {
+    const bundle = await suppliers.bundle(folder)
+    const code = await suppliers.code(folder)
+    const id = requestId(new Date(), randomUUID())
+    await uploadArtifact(app.store, bundle, id)
+    await uploadArtifact(app.store, code, id)
+    return await askFor(app, { id, bundle, code, revision: suppliers.revision }, options)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+interface Suppliers {
+  bundle: (folder: string) => Promise<Artifact>
+  code: (folder: string) => Promise<Artifact>
+  revision: string | undefined
+}
+
+/** Finds whatever could be missing before anything is made or uploaded. */
+async function checkAll(
+  app: OpenedApp,
+  kinds: readonly ArtifactKind[],
+  options: PublishOptions,
+): Promise<Suppliers> {
+  const { config, store, scope } = app
+  const plan = kinds.includes('bundle') ? await planBundle(config) : undefined
+  const revision = kinds.includes('code')
+    ? await readRevision(config.folder, { dirty: options.dirty ?? false })
+    : undefined
+  if (plan && revision) {
+    return {
+      bundle: () => makeBundle(scope, plan, options),
+      code: (folder) => makeCode(app, revision, folder),
+      revision: revision.name,
+    }
+  }
+  const desired = await desiredRelease(store, scope)
+  return {
+    bundle: async () => (plan ? makeBundle(scope, plan, options) : desired.bundle),
+    code: async (folder) => (revision ? makeCode(app, revision, folder) : desired.code),
+    revision: revision?.name ?? desired.revision,
+  }
+}

@@ -1,0 +1,39 @@
+import type { ArtifactStore } from '../aws/artifact-store.ts'
+import { type Artifact, formatSize } from './artifacts.ts'
+import { step } from './steps.ts'
+
+/** The request that follows is named in the metadata, so that the functions leave the artifact to it. */
+const REQUEST_METADATA = 'pybundle-request'
+const DIGEST_METADATA = 'pybundle-sha256'
+
+/** Uploads what is not in the bucket yet. */
+export async function uploadArtifact(
+  store: ArtifactStore,
+  artifact: Artifact,
+  request: string,
+): Promise<void> {
+  const { key, digest, local } = artifact
+  if (!local) return
+  const name = key.slice(key.lastIndexOf('/') + 1)
+  await step(`Uploading ${name}`, async ({ news, result }) => {
+    if (await isStored(store, artifact)) {
+      result(`${name} is in the bucket already`)
+      return
+    }
+    let told = 0
+    await store.uploadFile(key, local.file, {
+      metadata: { [REQUEST_METADATA]: request, [DIGEST_METADATA]: digest },
+      onProgress: (sent, total) => {
+        const tenths = Math.floor((10 * sent) / total)
+        if (tenths > told) news(`${tenths}0 % of ${formatSize(total)}`)
+        told = tenths
+      },
+    })
+    result(`Uploaded ${name} (${formatSize(local.size)})`)
+  })
+}
+
+async function isStored(store: ArtifactStore, { key, digest, local }: Artifact): Promise<boolean> {
+  const stored = await store.head(key)
+  return stored?.size === local?.size && stored?.metadata[DIGEST_METADATA] === digest
+}
