@@ -31,7 +31,7 @@ describe.skipIf(!hasIndex)('the Django example', () => {
 
   test('is unhealthy until its database is migrated and its static files are collected', async () => {
     const release = await app.use('aaaaaaaaaaaa')
-    expect(await (await app.fetch('/health')).json()).toMatchObject({ migration: null, status: 'failed' })
+    expect(await (await app.fetch('/health')).json()).toMatchObject({ migration: 0, status: 'failed' })
     await app.migrate(release)
     expect((await app.fetch('/health')).status).toBe(503)
     await collectStatic(release)
@@ -45,7 +45,7 @@ describe.skipIf(!hasIndex)('the Django example', () => {
     await serve([])
     const health = await app.fetch('/health')
     expect([health.status, health.headers.get('x-release')]).toEqual([200, 'aaaaaaaaaaaa'])
-    expect(await health.json()).toEqual({ release: 'aaaaaaaaaaaa', migration: '0001_initial', status: 'ok' })
+    expect(await health.json()).toMatchObject({ release: 'aaaaaaaaaaaa', migration: 1, status: 'ok' })
     expect(await post({ text: 'こんにちは' })).toBe(302)
     const page = await app.page()
     expect(page).toContain('<li>こんにちは')
@@ -60,7 +60,7 @@ describe.skipIf(!hasIndex)('the Django example', () => {
     expect(await app.page()).toMatch(/<b>花子<\/b>: a <small>now/)
     await serve([], 'bbbbbbbbbbbb')
     expect(await (await app.fetch('/health')).json()).toMatchObject({
-      migration: '0002_notice_author',
+      migration: 2,
       status: 'ok',
     })
     expect(await post({ text: 'b' })).toBe(302)

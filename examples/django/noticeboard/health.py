@@ -1,9 +1,10 @@
 import logging
+import os
 
 from django.conf import settings
 from django.http import JsonResponse
 
-from noticeboard.checks import CHECKS, applied_migrations
+from noticeboard.checks import CHECKS, migration_level
 
 log = logging.getLogger("noticeboard")
 
@@ -12,7 +13,8 @@ def health(_request):
     reason = failed_check()
     report = {
         "release": settings.RELEASE,
-        "migration": (applied_migrations() or [None])[-1],
+        "migration": migration_level(),
+        "pid": os.getpid(),
         "status": "failed" if reason else "ok",
     }
     if reason:

@@ -20,9 +20,9 @@ def migrate():
 
 
 def migration_level():
-    """The newest migration that the database has, and those that this code needs and it lacks."""
+    """The number of the database's newest migration, and the names of those that it lacks for this code."""
     # Opening a database makes its file, which is for `migrate` to do.
     exists = os.path.exists(DATABASE)
     with open_database(DATABASE if exists else ":memory:") as connection:
         done = applied(connection)
-        return (done[-1] if done else None), migrations.pending(connection)
+        return (int(done[-1][:4]) if done else 0), migrations.pending(connection)

@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 
 from mini_router import Response
 
@@ -12,7 +13,12 @@ log = logging.getLogger("guestbook")
 
 def health(_request):
     reason = failed_check()
-    report = {"release": RELEASE, "migration": migration_level()[0], "status": "failed" if reason else "ok"}
+    report = {
+        "release": RELEASE,
+        "migration": migration_level()[0],
+        "pid": os.getpid(),
+        "status": "failed" if reason else "ok",
+    }
     if reason:
         log.error("unhealthy: %s", reason)
         report["reason"] = reason

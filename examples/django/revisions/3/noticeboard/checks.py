@@ -7,10 +7,10 @@ from django.templatetags.static import static
 from noticeboard.notify import owner_address
 
 
-def applied_migrations():
-    """Names of the board's migrations that the database has, oldest first."""
+def migration_level():
+    """The number of the database's newest migration."""
     applied = MigrationExecutor(connection).loader.applied_migrations
-    return sorted(name for app, name in applied if app == "noticeboard")
+    return max((int(name[:4]) for app, name in applied if app == "noticeboard"), default=0)
 
 
 def database_is_migrated():
