@@ -15,6 +15,8 @@ import { releaseKey } from '../../lib/release/keys.ts'
 import { type ReleaseDigests, releaseId } from '../../lib/release/release.ts'
 import type { BucketAndMetadata } from './bucket-and-metadata.ts'
 
+const DATE = new Date('1980-01-01T00:00:00Z')
+
 export interface Wheel {
   name: string
   version: string
@@ -39,7 +41,7 @@ export async function writeWheel(folder: string, { name, version, files, require
   members[`${info}/RECORD`] = `${Object.keys(members).map((member) => `${member},,`).join('\n')}\n${info}/RECORD,,\n`
   const file = join(folder, `${name}-${version}-py3-none-any.whl`)
   const archive = new ZipArchive({ store: true })
-  for (const [member, content] of Object.entries(members)) archive.append(content, { name: member })
+  for (const [member, content] of Object.entries(members)) archive.append(content, { name: member, date: DATE })
   const output = createWriteStream(file)
   archive.pipe(output)
   await Promise.all([archive.finalize(), finished(output)])

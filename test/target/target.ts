@@ -138,6 +138,12 @@ export class TestTarget {
   read(...parts: string[]): string {
     return readFileSync(this.path(...parts), 'utf8')
   }
+
+  /** Below the root, as the operator would place it. */
+  writeFile(path: string, content: string): void {
+    mkdirSync(dirname(join(this.root, path)), { recursive: true })
+    writeFileSync(join(this.root, path), content)
+  }
 }
 
 /** Root would have to drop to the app's user: tests run as an ordinary user in a namespace of their own. */
