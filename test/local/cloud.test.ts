@@ -1,0 +1,144 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { GetObjectCommand, NoSuchKey, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { App, CfnOutput, Stack } from 'aws-cdk-lib'
+import { Rule } from 'aws-cdk-lib/aws-events'
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets'
+import { Alias, Code, Function as Lambda, Runtime } from 'aws-cdk-lib/aws-lambda'
+import { Bucket, EventType } from 'aws-cdk-lib/aws-s3'
+import { LambdaDestination } from 'aws-cdk-lib/aws-s3-notifications'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Cloud, startCloud } from '../../local/cloud.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'cloud-'))
+const assembly = join(folder, 'cdk.out')
+let cloud: Cloud
+let s3: S3Client
+let directories = 0
+
+beforeAll(async () => {
+  await synthesize()
+  cloud = await start(newDirectory())
+  s3 = clientOf(cloud)
+})
+afterAll(async () => {
+  await cloud.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const newDirectory = () => join(folder, `state-${++directories}`)
+const start = (directory: string) => startCloud({ assembly, directory, port: 0 })
+const clientOf = ({ env }: Cloud) => {
+  const credentials = {
+    accessKeyId: env.AWS_ACCESS_KEY_ID ?? '',
+    secretAccessKey: env.AWS_SECRET_ACCESS_KEY ?? '',
+  }
+  return new S3Client({ endpoint: env.AWS_ENDPOINT_URL ?? '', region: env.AWS_REGION ?? '', credentials })
+}
+
+/** A stack as CDK makes it: a function that writes each event it gets into the bucket. */
+async function synthesize(): Promise<void> {
+  const code = join(folder, 'code')
+  mkdirSync(code)
+  const { build } = await import('esbuild')
+  await build({
+    stdin: { contents: WRITER, resolveDir: process.cwd() },
+    outfile: join(code, 'index.js'),
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    minify: true,
+  })
+  const app = new App({ outdir: assembly, analyticsReporting: false })
+  const stack = new Stack(app, 'Test')
+  const bucket = new Bucket(stack, 'Bucket', { versioned: true })
+  const writer = new Lambda(stack, 'Writer', {
+    code: Code.fromAsset(code),
+    handler: 'index.handler',
+    runtime: Runtime.NODEJS_24_X,
+    environment: { BUCKET: bucket.bucketName },
+  })
+  bucket.grantReadWrite(writer)
+  new Alias(stack, 'Live', { aliasName: 'live', version: writer.currentVersion })
+  bucket.addEventNotification(EventType.OBJECT_CREATED, new LambdaDestination(writer), { suffix: '.request' })
+  new Rule(stack, 'Ended', {
+    eventPattern: { source: ['aws.lambda'] },
+    targets: [new LambdaFunction(writer)],
+  })
+  new CfnOutput(stack, 'BucketName', { value: bucket.bucketName })
+  app.synth()
+}
+
+const WRITER = `
+  import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+  const s3 = new S3Client({})
+  export const handler = async (event) => {
+    const record = event.Records[0].s3
+    const Key = 'seen/' + record.object.key.split('/').at(-1)
+    await s3.send(new PutObjectCommand({ Bucket: process.env.BUCKET, Key, Body: JSON.stringify(record) }))
+  }
+`
+
+async function seen(name: string, client = s3, Bucket = cloud.bucket) {
+  for (;;) {
+    try {
+      const { Body } = await client.send(new GetObjectCommand({ Bucket, Key: `seen/${name}` }))
+      return JSON.parse((await Body?.transformToString()) ?? '')
+    } catch (error) {
+      if (!(error instanceof NoSuchKey)) throw error
+      await setTimeout(20)
+    }
+  }
+}
+
+describe('the local cloud', () => {
+  test('has what the template has', () => {
+    expect(cloud.outputs).toEqual({ BucketName: cloud.bucket })
+    expect(cloud.bucket).toMatch(/^test-bucket/)
+  })
+
+  test('tells the function of an uploaded object, which writes to the bucket with its role', async () => {
+    const Key = 'staging/app/requests/a.request'
+    const { VersionId } = await s3.send(new PutObjectCommand({ Bucket: cloud.bucket, Key, Body: 'x' }))
+    const record = await seen('a.request')
+    expect(record.bucket.name).toBe(cloud.bucket)
+    expect(record.object).toMatchObject({ key: Key, size: 1, versionId: VersionId })
+  })
+
+  test('writes exports that point any AWS client at it', () => {
+    const directory = join(folder, 'state-1')
+    const shell = '. "$0"; echo "$AWS_ENDPOINT_URL $AWS_REGION $PYBUNDLE_BUCKET"'
+    const said = execFileSync('sh', ['-c', shell, join(directory, 'env')], { encoding: 'utf8' })
+    expect(said.trim()).toBe(`${cloud.url} us-east-1 ${cloud.bucket}`)
+  })
+
+  test('says that a port is in use', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    const port = typeof address === 'object' && address ? address.port : 0
+    await expect(startCloud({ assembly, directory: newDirectory(), port })).rejects.toThrow(
+      `cannot listen on 127.0.0.1:${port}`,
+    )
+    server.close()
+  })
+})
+
+describe('a local cloud that starts again', () => {
+  test('has the same credentials and objects, and delivers what was not delivered', async () => {
+    const directory = newDirectory()
+    const first = await start(directory)
+    const upload = new PutObjectCommand({ Bucket: first.bucket, Key: 'a/b/requests/late.request', Body: 'x' })
+    await clientOf(first).send(upload)
+    await first.stop()
+    const second = await start(directory)
+    expect(second.env.AWS_ACCESS_KEY_ID).toBe(first.env.AWS_ACCESS_KEY_ID)
+    expect((await seen('late.request', clientOf(second))).object.size).toBe(1)
+    await second.stop()
+  })
+})
