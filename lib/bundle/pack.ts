@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { readFile, rename } from 'node:fs/promises'
 import { basename } from 'node:path'
@@ -67,12 +68,10 @@ async function addMembers(
 const DATE = new Date('1980-01-01T00:00:00Z')
 
 /** One member at a time, as a buffer: a stream's size would follow its bytes, which not every reader bears. */
-function append(archive: ZipArchive, name: string, content: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    archive.once('entry', () => resolve())
-    archive.once('error', reject)
-    archive.append(content, { name, date: DATE, mode: 0o644 })
-  })
+async function append(archive: ZipArchive, name: string, content: Buffer): Promise<void> {
+  const added = once(archive, 'entry')
+  archive.append(content, { name, date: DATE, mode: 0o644 })
+  await added
 }
 
 function byName(a: string, b: string): number {

@@ -69,7 +69,9 @@ export function pipEnvironment(environment: NodeJS.ProcessEnv, useIndex: boolean
     return !name.startsWith('PYTHON') && name !== 'VIRTUAL_ENV'
   })
   const settings = useIndex ? {} : { PIP_CONFIG_FILE: devNull, PIP_NO_INDEX: '1' }
-  return { ...Object.fromEntries(kept), ...settings, PYTHONIOENCODING: 'utf-8' }
+  // A source that is built must not change by that: its repository would have uncommitted files.
+  const python = { PYTHONDONTWRITEBYTECODE: '1', PYTHONIOENCODING: 'utf-8' }
+  return { ...Object.fromEntries(kept), ...settings, ...python }
 }
 
 /** pip's own errors and what led to them; all of it, if it died otherwise. */

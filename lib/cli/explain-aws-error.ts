@@ -20,11 +20,19 @@ const EXPLANATIONS: Record<string, string> = {
 /** A UserError for what the user can mend; anything else as it came. */
 export function explainAwsError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof UserError) return error
-  const name = [error.name, 'code' in error ? String(error.code) : ''].find((known) => known in EXPLANATIONS)
+  const name = namesOf(error).find((known) => known in EXPLANATIONS)
   if (name) return new UserError(`AWS: ${EXPLANATIONS[name]} (${error.message || name}).`, { cause: error })
   if (/^Region is missing/.test(error.message)) {
     const hint = 'name it with "region" in the configuration of this environment, or --region'
     return new UserError(`AWS: no region: ${hint}.`, { cause: error })
   }
   return error
+}
+
+/** A HEAD is answered without a body, so with nothing but a status. */
+const STATUSES: Record<number, string> = { 301: 'PermanentRedirect', 403: 'AccessDenied' }
+
+function namesOf(error: Error): string[] {
+  const { code, $metadata } = error as { code?: unknown; $metadata?: { httpStatusCode?: number } }
+  return [error.name, String(code), STATUSES[$metadata?.httpStatusCode ?? 0] ?? '']
 }

@@ -8,31 +8,38 @@ export interface Telling {
   result(line: string): void
 }
 
-/** One step of a command: a spinner on a terminal, plain lines otherwise; on standard error, which leaves the other to results. */
-export async function step<T>(title: string, work: (telling: Telling) => Promise<T>): Promise<T> {
-  const results: T[] = []
-  const task = {
-    title,
-    task: async (_: unknown, shown: { output: string; title: string }) => {
-      const news = (line: string) => {
-        shown.output = line
-      }
-      const result = (line: string) => {
-        shown.title = line
-      }
-      results.push(await work({ news, result }))
-    },
-  }
-  await new Listr([task], {
-    fallbackRenderer: 'simple',
-    fallbackRendererCondition: !process.stderr.isTTY,
-    rendererOptions: { logger: onStandardError(), showErrorMessage: false },
-    fallbackRendererOptions: { logger: onStandardError() },
-  }).run()
-  return results[0] as T
+type Work<T> = (telling: Telling) => Promise<T>
+
+/** One step of a command. It is shown on standard error, which leaves standard output to results. */
+export function step<T>(title: string, work: Work<T>): Promise<T> {
+  return process.stderr.isTTY ? spinningStep(title, work) : plainStep(title, work)
 }
 
-function onStandardError(): ListrLogger {
-  const processOutput = new ProcessOutput(process.stderr, process.stderr)
-  return new ListrLogger({ useIcons: true, processOutput, fields: { prefix: [], suffix: [] } })
+async function plainStep<T>(title: string, work: Work<T>): Promise<T> {
+  let last = title
+  const value = await work({
+    news: (line) => console.error(`  ${line}`),
+    result: (line) => {
+      last = line
+    },
+  })
+  console.error(last)
+  return value
+}
+
+async function spinningStep<T>(title: string, work: Work<T>): Promise<T> {
+  const values: T[] = []
+  const task = async (_: unknown, shown: { output: string; title: string }) => {
+    const news = (line: string) => {
+      shown.output = line
+    }
+    const result = (line: string) => {
+      shown.title = line
+    }
+    values.push(await work({ news, result }))
+  }
+  const logger = new ListrLogger({ processOutput: new ProcessOutput(process.stderr, process.stderr) })
+  // The error itself is told once, by the program.
+  await new Listr([{ title, task }], { rendererOptions: { logger, showErrorMessage: false } }).run()
+  return values[0] as T
 }

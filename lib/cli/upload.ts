@@ -14,10 +14,10 @@ export async function uploadArtifact(
 ): Promise<void> {
   const { key, digest, local } = artifact
   if (!local) return
-  const name = key.slice(key.lastIndexOf('/') + 1)
+  const name = `${key.endsWith('.pybundle') ? 'bundle' : 'code'} ${digest.slice(0, 12)}`
   await step(`Uploading ${name}`, async ({ news, result }) => {
     if (await isStored(store, artifact)) {
-      result(`${name} is in the bucket already`)
+      result(`The bucket has ${name} already`)
       return
     }
     let told = 0
@@ -25,7 +25,7 @@ export async function uploadArtifact(
       metadata: { [REQUEST_METADATA]: request, [DIGEST_METADATA]: digest },
       onProgress: (sent, total) => {
         const tenths = Math.floor((10 * sent) / total)
-        if (tenths > told) news(`${tenths}0 % of ${formatSize(total)}`)
+        if (tenths > told && sent < total) news(`${tenths}0 % of ${formatSize(total)}`)
         told = tenths
       },
     })

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { readFile, rename } from 'node:fs/promises'
 import { basename } from 'node:path'
@@ -61,14 +62,12 @@ async function writeArchive(file: string, date: Date, files: AsyncIterable<CodeF
 /** tar-stream's own word for a symlink's target; archiver hands it on. */
 type TarEntry = EntryData & { linkname?: string }
 
-function append(archive: TarArchive, { path, kind, content }: CodeFile, date: Date): Promise<void> {
+async function append(archive: TarArchive, { path, kind, content }: CodeFile, date: Date): Promise<void> {
   const entry: TarEntry =
     kind === 'symlink'
       ? { name: path, date, type: 'symlink', mode: 0o777, linkname: content.toString('utf8') }
       : { name: path, date, mode: kind === 'executable' ? 0o755 : 0o644 }
-  return new Promise((resolve, reject) => {
-    archive.once('entry', () => resolve())
-    archive.once('error', reject)
-    archive.append(kind === 'symlink' ? '' : content, entry)
-  })
+  const added = once(archive, 'entry')
+  archive.append(kind === 'symlink' ? '' : content, entry)
+  await added
 }
