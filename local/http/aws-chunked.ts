@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { SignatureV4 } from '@smithy/signature-v4'
+import { ChunkReader, incomplete, malformed } from './chunk-reader.ts'
 import type { ClaimedSignature } from './claimed-signature.ts'
 import { ServiceError } from './service.ts'
 
 export interface ChunkedBody {
   isSigned: boolean
   hasTrailer: boolean
-  claimed: ClaimedSignature
+  claimed: Pick<ClaimedSignature, 'date' | 'scope' | 'signature'>
   signer: SignatureV4
   decodedLength: number
   /** The names in `x-amz-trailer`. */
@@ -15,7 +16,6 @@ export interface ChunkedBody {
   trailers: Record<string, string>
 }
 
-const MAX_LINE = 8 * 1024
 const MAX_CHUNK = 16 * 1024 * 1024
 const EMPTY_HASH = createHash('sha256').digest('hex')
 
@@ -102,61 +102,4 @@ class SignatureChain {
   }
 }
 
-class ChunkReader {
-  private readonly source: AsyncIterator<Buffer>
-  private pending: Buffer = Buffer.alloc(0)
-
-  constructor(source: AsyncIterable<Buffer>) {
-    this.source = source[Symbol.asyncIterator]()
-  }
-
-  async line(): Promise<string> {
-    const line = await this.lineOrEnd()
-    if (line === undefined) throw incomplete('the body ends between two chunks')
-    return line
-  }
-
-  /** Undefined at the end of the body; some clients leave out the last empty line. */
-  async lineOrEnd(): Promise<string | undefined> {
-    let end = this.pending.indexOf('\r\n')
-    while (end < 0) {
-      if (this.pending.length > MAX_LINE) throw malformed('a line is too long')
-      if (!(await this.more())) {
-        if (this.pending.length > 0) throw incomplete('the body ends within a line')
-        return undefined
-      }
-      end = this.pending.indexOf('\r\n')
-    }
-    const line = this.pending.toString('latin1', 0, end)
-    this.pending = this.pending.subarray(end + 2)
-    return line
-  }
-
-  async bytes(size: number): Promise<Buffer> {
-    const parts: Buffer[] = []
-    let missing = size
-    while (missing > 0) {
-      if (this.pending.length === 0 && !(await this.more())) throw incomplete('the body ends within a chunk')
-      const part = this.pending.subarray(0, missing)
-      this.pending = this.pending.subarray(part.length)
-      missing -= part.length
-      parts.push(part)
-    }
-    return Buffer.concat(parts)
-  }
-
-  private async more(): Promise<boolean> {
-    const next = await this.source.next()
-    if (next.done) return false
-    this.pending = this.pending.length > 0 ? Buffer.concat([this.pending, next.value]) : next.value
-    return true
-  }
-}
-
 const sha256 = (content: Buffer | string) => createHash('sha256').update(content).digest('hex')
-
-const malformed = (why: string) =>
-  new ServiceError(400, 'InvalidRequest', `The aws-chunked body is malformed: ${why}.`)
-
-const incomplete = (why: string) =>
-  new ServiceError(400, 'IncompleteBody', `The request body terminated unexpectedly: ${why}.`)

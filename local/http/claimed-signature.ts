@@ -34,8 +34,13 @@ export function readClaimedSignature(raw: IncomingMessage): ClaimedSignature {
   const url = requestUrl(raw)
   const query = groupQuery(url.searchParams)
   const target = { url, query, path: (raw.url ?? '/').replace(/[?#].*$/, '') || '/' }
+  if (url.searchParams.has('X-Amz-Signature') && raw.headers.authorization) {
+    throw new ServiceError(400, 'InvalidArgument', 'Only one auth mechanism allowed')
+  }
   if (url.searchParams.has('X-Amz-Signature')) return { ...presignedClaim(url.searchParams, raw), ...target }
   if (raw.headers.authorization) return { ...headerClaim(raw, raw.headers.authorization), ...target }
+  // What some clients still presign with where nothing tells them otherwise.
+  if (url.searchParams.has('AWSAccessKeyId')) throw oldMechanism()
   throw new ServiceError(403, 'AccessDenied', 'Access Denied: the request is not signed.')
 }
 
@@ -48,9 +53,7 @@ function headerClaim(raw: IncomingMessage, authorization: string): Claim {
       .split(',')
       .map((field) => field.trim().split(/=(.*)/s, 2) as [string, string]),
   )
-  if (!authorization.startsWith(`${ALGORITHM} `)) {
-    throw new ServiceError(400, 'InvalidRequest', `The authorization mechanism must be ${ALGORITHM}.`)
-  }
+  if (!authorization.startsWith(`${ALGORITHM} `)) throw oldMechanism()
   return {
     presigned: false,
     ...readScope(fields.get('Credential'), headerText(raw, 'x-amz-date')),
@@ -59,6 +62,13 @@ function headerClaim(raw: IncomingMessage, authorization: string): Claim {
     signature: fields.get('Signature') ?? '',
   }
 }
+
+const oldMechanism = () =>
+  new ServiceError(
+    400,
+    'InvalidRequest',
+    `The authorization mechanism you have provided is not supported. Please use ${ALGORITHM}.`,
+  )
 
 function presignedClaim(query: URLSearchParams, raw: IncomingMessage): Claim {
   if (query.get('X-Amz-Algorithm') !== ALGORITHM) {

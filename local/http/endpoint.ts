@@ -53,7 +53,7 @@ async function answer(
   try {
     // A request without any signature is answered as S3 answers the anonymous public.
     const name = claimedService(raw) ?? 's3'
-    service = options.services[name]
+    service = Object.hasOwn(options.services, name) ? options.services[name] : undefined
     const request = await verifyRequest(raw, options.credentials)
     if (!service) {
       throw new ServiceError(404, 'UnknownOperationException', `The local cloud has no service "${name}".`)

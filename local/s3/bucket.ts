@@ -27,6 +27,7 @@ export class Bucket {
   }
 
   static create(directory: string, name: string): Bucket {
+    rmSync(directory, { recursive: true, force: true })
     writeRecord(join(directory, 'bucket.json'), { name, created: new Date().toISOString() })
     return new Bucket(directory, name)
   }
@@ -62,7 +63,9 @@ export class Bucket {
     return this.versions.isEmpty
   }
 
+  /** Its record goes first: without it, what a killed process left of the folder is no bucket. */
   destroy(): void {
+    rmSync(join(this.directory, 'bucket.json'))
     rmSync(this.directory, { recursive: true, force: true })
   }
 

@@ -6,20 +6,16 @@ import {
   headBucket,
   listBuckets,
 } from './operations/buckets.ts'
+import { completeMultipartUpload } from './operations/complete.ts'
 import { copyObject } from './operations/copy.ts'
 import { deleteObject, deleteObjects } from './operations/delete.ts'
 import { documentHandlers } from './operations/documents.ts'
 import { getObject, getObjectAttributes, headObject } from './operations/get.ts'
-import {
-  listMultipartUploads,
-  listObjects,
-  listObjectsV2,
-  listObjectVersions,
-  listParts,
-} from './operations/list.ts'
+import { listObjects, listObjectsV2 } from './operations/list-objects.ts'
+import { listMultipartUploads, listParts } from './operations/list-uploads.ts'
+import { listObjectVersions } from './operations/list-versions.ts'
 import {
   abortMultipartUpload,
-  completeMultipartUpload,
   createMultipartUpload,
   uploadPart,
   uploadPartCopy,

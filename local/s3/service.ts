@@ -7,8 +7,10 @@ import type { Call, ObjectCreated } from './call.ts'
 import { announcedChecksum, checkAnnounced, checkContentMd5, startChecksum } from './checksums.ts'
 import { invalidRequest } from './errors.ts'
 import { HANDLERS } from './handlers.ts'
+import { readDocument, readParameters } from './input.ts'
 import { matchOperation, type Operation, readAddress } from './operation.ts'
-import { payloadOf, readDocument, readParameters, writeError, writeOutput } from './protocol.ts'
+import { writeError, writeOutput } from './output.ts'
+import { payloadOf } from './schema.ts'
 
 export type { ObjectCreated } from './call.ts'
 

@@ -8,6 +8,8 @@ import { noSuchUpload } from './errors.ts'
 import { fileNames, readRecord, readRecords, removeRecord, writeRecord } from './records.ts'
 import type { ObjectAttributes } from './versions.ts'
 
+export const MAX_PARTS = 10_000
+
 export interface Upload {
   uploadId: string
   key: string

@@ -10,6 +10,7 @@ import type {
 import { ServiceError } from '../../http/service.ts'
 import type { Call, OfBucket } from '../call.ts'
 import { notImplemented } from '../errors.ts'
+import { NAMESPACE } from '../schema.ts'
 
 export function createBucket(input: OfBucket<CreateBucketRequest>, call: Call): CreateBucketOutput {
   if (input.ObjectLockEnabledForBucket) throw notImplemented('x-amz-bucket-object-lock-enabled')
@@ -56,6 +57,6 @@ export function getBucketLocation(input: OfBucket<HeadBucketRequest>, call: Call
   call.buckets.find(input.Bucket)
   const region = call.region === 'us-east-1' ? '' : call.region
   return {
-    $xml: `<?xml version="1.0" encoding="UTF-8"?>\n<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${region}</LocationConstraint>`,
+    $xml: `<?xml version="1.0" encoding="UTF-8"?>\n<LocationConstraint xmlns="${NAMESPACE}">${region}</LocationConstraint>`,
   }
 }

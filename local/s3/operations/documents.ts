@@ -6,6 +6,7 @@ import type {
 import { ServiceError } from '../../http/service.ts'
 import type { Call } from '../call.ts'
 import { malformedXml, notImplemented } from '../errors.ts'
+import { NAMESPACE } from '../schema.ts'
 
 /** A bucket's configuration documents are kept as they were sent, once the SDK's model could read them. */
 interface DocumentKind {
@@ -24,7 +25,7 @@ type Handler = (input: { Bucket: string; $body?: string; $value?: unknown }, cal
 export const documentHandlers: Record<string, Handler> = {}
 
 const xml = (root: string, content: string) =>
-  `<?xml version="1.0" encoding="UTF-8"?>\n<${root} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${content}</${root}>`
+  `<?xml version="1.0" encoding="UTF-8"?>\n<${root} xmlns="${NAMESPACE}">${content}</${root}>`
 
 const KINDS: DocumentKind[] = [
   {

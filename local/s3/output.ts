@@ -1,62 +1,9 @@
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { XmlCodec } from '@aws-sdk/core/protocols'
-import { FromStringShapeDeserializer, ToStringShapeSerializer } from '@smithy/core/protocols'
 import type { NormalizedSchema } from '@smithy/core/schema'
-import type { ServiceError, SignedRequest } from '../http/service.ts'
-import { invalidArgument, malformedXml } from './errors.ts'
-import type { Address } from './operation.ts'
-
-const NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/'
-const SETTINGS = {
-  xmlNamespace: NAMESPACE,
-  serviceNamespace: 'com.amazonaws.s3',
-  timestampFormat: { useTrait: true, default: 5 as const },
-  httpBindings: true,
-}
-const codec = new XmlCodec(SETTINGS)
-const fromText = new FromStringShapeDeserializer(SETTINGS)
-const toText = new ToStringShapeSerializer(SETTINGS)
-
-type Members = Record<string, unknown>
-
-/** The members of the operation's input that stand outside of the body. */
-export function readParameters(schema: NormalizedSchema, request: SignedRequest, address: Address): Members {
-  const input: Members = {}
-  const headers = effectiveHeaders(request)
-  for (const [name, member] of schema.structIterator()) {
-    const { httpLabel, httpQuery, httpHeader, httpPrefixHeaders } = member.getMergedTraits()
-    if (httpLabel) input[name] = name === 'Bucket' ? address.bucket : address.key
-    const text = httpQuery
-      ? request.url.searchParams.get(httpQuery)
-      : httpHeader && headers[httpHeader.toLowerCase()]
-    if (typeof text === 'string') input[name] = readText(name, member, text)
-    if (httpPrefixHeaders) input[name] = withPrefix(headers, httpPrefixHeaders)
-  }
-  return input
-}
-
-/** The document in the body of an operation, such as the list of keys to delete. */
-export function readDocument(schema: NormalizedSchema, text: string): { member: string; value: unknown } {
-  const payload = payloadOf(schema)
-  if (!payload) return { member: '', value: undefined }
-  const [member, of] = payload
-  if (of.isStringSchema()) return { member, value: text }
-  const root = of.getMergedTraits().xmlName ?? of.getName() ?? ''
-  const isRooted = new RegExp(`^\\s*(<\\?xml[^>]*\\?>)?\\s*<${root}[\\s/>]`).test(text)
-  if (!isRooted) throw malformedXml(`it needs the element ${root}`)
-  try {
-    return { member, value: codec.createDeserializer().read(of, text) ?? {} }
-  } catch (error) {
-    throw malformedXml(String(error))
-  }
-}
-
-export function payloadOf(schema: NormalizedSchema): [string, NormalizedSchema] | undefined {
-  if (!schema.isStructSchema()) return undefined
-  return [...schema.structIterator()].find(([, member]) => member.getMergedTraits().httpPayload)
-}
+import type { ServiceError } from '../http/service.ts'
+import { type Members, payloadOf, toText, xmlCodec } from './schema.ts'
 
 /** `Body` may be a stream; `$xml` is a whole document to send in place of the output's members. */
 export async function writeOutput(
@@ -92,30 +39,6 @@ export function writeError(response: ServerResponse, error: ServiceError, isHead
   const xml = Object.entries(elements).map(([name, value]) => `<${name}>${escapeXml(value)}</${name}>`)
   response.setHeader('content-type', 'application/xml')
   response.end(`<?xml version="1.0" encoding="UTF-8"?>\n<Error>${xml.join('')}</Error>`)
-}
-
-/** A presigned URL carries headers as query parameters; S3 ignores checksums among them (they are of no body). */
-function effectiveHeaders({ url, headers }: SignedRequest): IncomingHttpHeaders {
-  if (!url.searchParams.has('X-Amz-Signature')) return headers
-  const hoisted = [...url.searchParams]
-    .map(([name, value]) => [name.toLowerCase(), value] as const)
-    .filter(([name]) => name.startsWith('x-amz-') && !/^x-amz-(sdk-)?checksum-/.test(name))
-  return { ...Object.fromEntries(hoisted), ...headers }
-}
-
-function readText(name: string, member: NormalizedSchema, text: string): unknown {
-  try {
-    const value = fromText.read(member, text)
-    if (!Number.isNaN(value)) return value
-  } catch {}
-  throw invalidArgument(name, text, `Provided value "${text}" of ${name} is not valid`)
-}
-
-function withPrefix(headers: IncomingHttpHeaders, prefix: string): Record<string, string> {
-  const entries = Object.entries(headers)
-    .filter(([name]) => name.startsWith(prefix))
-    .map(([name, value]) => [name.slice(prefix.length), String(value)])
-  return Object.fromEntries(entries)
 }
 
 function writeHeaders(schema: NormalizedSchema, output: Members, response: ServerResponse): void {
@@ -157,7 +80,7 @@ function toXml(schema: NormalizedSchema, value: unknown): string {
   const inBody = [...schema.structIterator()]
     .filter(([, member]) => isInBody(member))
     .map(([name]) => [name, (value as Members)[name]])
-  const serializer = codec.createSerializer()
+  const serializer = xmlCodec.createSerializer()
   serializer.write(schema, Object.fromEntries(inBody))
   return `<?xml version="1.0" encoding="UTF-8"?>\n${serializer.flush()}`
 }
@@ -171,7 +94,7 @@ async function sendStream(body: Readable, response: ServerResponse): Promise<voi
   }
 }
 
-export function escapeXml(text: string): string {
+function escapeXml(text: string): string {
   const named: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
   return text.replace(/[&<>"]/g, (character) => named[character] ?? character)
 }
