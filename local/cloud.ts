@@ -19,6 +19,8 @@ export interface CloudOptions {
   directory: string
   /** 0 lets the system choose a free one. */
   port: number
+  /** Begins with nothing. */
+  reset?: boolean
 }
 
 /** AWS on this machine, booted from the template. */
@@ -34,9 +36,10 @@ export interface Cloud {
 const REGION = 'us-east-1'
 const ACCOUNT = '123456789012'
 
-export async function startCloud({ assembly, directory, port }: CloudOptions): Promise<Cloud> {
+export async function startCloud(options: CloudOptions): Promise<Cloud> {
+  const { assembly, directory, port, reset = false } = options
   const stack = readStack(readAssembly(assembly), { region: REGION, account: ACCOUNT })
-  const release = await takeOver(directory)
+  const release = await takeOver(directory, { reset })
   const credentials = openCredentialStore(directory)
   const processes = openProcessRecord(join(directory, 'processes'))
   let url = ''

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { writeFileAtomically } from './lambda/atomic-file.ts'
@@ -13,13 +13,13 @@ const PATIENCE_MS = 10_000
 
 /**
  * A directory has one local cloud: ends the one that is still running on it, and whatever an earlier one
- * left running. Returns how to give the directory back.
+ * left running; with `reset` also forgets what it knew. Returns how to give the directory back.
  */
-export async function takeOver(directory: string): Promise<() => void> {
-  mkdirSync(directory, { recursive: true })
+export async function takeOver(directory: string, { reset = false } = {}): Promise<() => void> {
   const file = join(directory, 'cloud.json')
   await endOwner(file)
   endRecordedProcesses(join(directory, 'processes'))
+  if (reset) rmSync(directory, { recursive: true, force: true })
   const owner: Owner = { pid: process.pid, startTime: processStartTime(process.pid) ?? '' }
   writeFileAtomically(file, JSON.stringify(owner))
   return () => rmSync(file, { force: true })

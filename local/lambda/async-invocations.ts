@@ -24,7 +24,11 @@ type Deliver = (functionArn: string, payload: string) => Promise<boolean>
 /** Twice, as on AWS; which waits one and then two minutes, while here somebody sits and watches. */
 const RETRY_SECONDS = [2, 5]
 
-export function openAsyncInvocations(directory: string, deliver: Deliver): AsyncInvocations {
+export function openAsyncInvocations(
+  directory: string,
+  deliver: Deliver,
+  retrySeconds = RETRY_SECONDS,
+): AsyncInvocations {
   const undelivered = join(directory, 'undelivered')
   const failed = join(directory, 'failed')
   for (const folder of [undelivered, failed]) mkdirSync(folder, { recursive: true })
@@ -36,7 +40,7 @@ export function openAsyncInvocations(directory: string, deliver: Deliver): Async
       const isDone = await deliver(waiting.functionArn, waiting.payload)
       if (closing.signal.aborted) return
       if (isDone) return rmSync(file)
-      const delay = RETRY_SECONDS[waiting.failures]
+      const delay = retrySeconds[waiting.failures]
       if (delay === undefined) return renameSync(file, join(failed, name))
       waiting.failures++
       writeFileAtomically(file, JSON.stringify(waiting))

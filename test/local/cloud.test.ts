@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -14,6 +14,8 @@ import { Bucket, EventType } from 'aws-cdk-lib/aws-s3'
 import { LambdaDestination } from 'aws-cdk-lib/aws-s3-notifications'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cloud, startCloud } from '../../local/cloud.ts'
+import { openProcessRecord } from '../../local/process-record.ts'
+import { takeOver } from '../../local/takeover.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'cloud-'))
 const assembly = join(folder, 'cdk.out')
@@ -139,6 +141,40 @@ describe('a local cloud that starts again', () => {
     const second = await start(directory)
     expect(second.env.AWS_ACCESS_KEY_ID).toBe(first.env.AWS_ACCESS_KEY_ID)
     expect((await seen('late.request', clientOf(second))).object.size).toBe(1)
+    await second.stop()
+  })
+})
+
+describe('a directory that is taken over', () => {
+  test('has nothing left running of what was recorded', async () => {
+    const directory = newDirectory()
+    const left = spawn('sleep', ['600'], { detached: true, stdio: 'ignore' })
+    const exited = once(left, 'exit')
+    openProcessRecord(join(directory, 'processes')).add(left.pid ?? 0)
+    const again = await start(directory)
+    expect(await exited).toEqual([null, 'SIGKILL'])
+    await again.stop()
+  })
+
+  test('ends the local cloud that still runs on it', async () => {
+    const directory = newDirectory()
+    const script = `import { takeOver } from '${new URL('../../local/takeover.ts', import.meta.url)}'
+      await takeOver('${directory}')
+      console.log('has it')
+      setInterval(() => {}, 1000)`
+    const other = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'pipe' })
+    await once(other.stdout, 'data')
+    const exited = once(other, 'exit')
+    await (await takeOver(directory))()
+    expect(await exited).toEqual([null, 'SIGTERM'])
+  })
+
+  test('is emptied when it is reset', async () => {
+    const directory = newDirectory()
+    const first = await start(directory)
+    await first.stop()
+    const second = await startCloud({ assembly, directory, port: 0, reset: true })
+    expect(second.env.AWS_ACCESS_KEY_ID).not.toBe(first.env.AWS_ACCESS_KEY_ID)
     await second.stop()
   })
 })
