@@ -27,9 +27,11 @@ export async function verifyRequest(raw: IncomingMessage, store: CredentialStore
     uriEscapePath: claimed.service !== 's3',
     applyChecksum: false,
   })
-  // Only S3 clients name the body's hash in a header; the others hash the body itself.
-  const unhashed = !claimed.presigned && !raw.headers['x-amz-content-sha256'] && (await readBody(raw))
-  const signature = await expectedSignature(signer, raw, claimed, unhashed || undefined)
+  const hashed = claimed.presigned || raw.headers['x-amz-content-sha256'] !== undefined
+  if (!hashed && claimed.service === 's3') throw missingHash()
+  // Clients of other services may leave the header out and sign the hash of the body itself.
+  const unhashed = hashed ? undefined : await readBody(raw)
+  const signature = await expectedSignature(signer, raw, claimed, unhashed)
   if (!isEqual(signature, claimed.signature)) {
     throw new ServiceError(
       403,
@@ -51,6 +53,9 @@ export async function verifyRequest(raw: IncomingMessage, store: CredentialStore
     raw,
   }
 }
+
+const missingHash = () =>
+  new ServiceError(400, 'InvalidRequest', 'Missing required header for this request: x-amz-content-sha256')
 
 function knownSecret(claimed: ClaimedSignature, store: CredentialStore): KnownSecret {
   const secret = store.secretFor(claimed.accessKeyId)

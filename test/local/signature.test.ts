@@ -2,10 +2,13 @@ import { request } from 'node:http'
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { DescribeDocumentCommand, SSMClient } from '@aws-sdk/client-ssm'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import { HttpRequest } from '@smithy/core/protocols'
+import { Hash } from '@smithy/core/serde'
+import { SignatureV4 } from '@smithy/signature-v4'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { openCredentialStore } from '../../local/credentials.ts'
 import { readBody, type Service, startEndpoint } from '../../local/http/endpoint.ts'
-import { startS3, temporaryDirectory } from './s3-endpoint.ts'
+import { REGION, startS3, temporaryDirectory } from './s3-endpoint.ts'
 
 const object = { Bucket: 'plain', Key: 'k' }
 
@@ -97,6 +100,23 @@ test('keys outlive a restart', () => {
   const again = openCredentialStore(directory)
   expect(again.issue('publisher')).toEqual(issued)
   expect(again.secretFor(issued.accessKeyId)).toMatchObject({ principal: 'publisher' })
+})
+
+test('S3 wants the hash of the body in a header', async () => {
+  const { url, credentials } = await startS3()
+  const { host } = new URL(url)
+  const signer = new SignatureV4({
+    credentials,
+    region: REGION,
+    service: 's3',
+    sha256: Hash.bind(null, 'sha256'),
+    uriEscapePath: false,
+    applyChecksum: false,
+  })
+  const { headers } = await signer.sign(new HttpRequest({ method: 'GET', path: '/plain', headers: { host } }))
+  const response = await fetch(`${url}/plain`, { headers })
+  expect(response.status).toBe(400)
+  expect(await response.text()).toContain('x-amz-content-sha256')
 })
 
 test('a presigned URL works until it expires', async () => {
