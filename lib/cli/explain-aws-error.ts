@@ -4,13 +4,17 @@ import { UserError } from '../user-error.ts'
 const EXPLANATIONS: Record<string, string> = {
   AccessDenied:
     'these credentials may not do this: check the profile, and that its role may publish to the bucket',
+  AuthorizationHeaderMalformed: 'the bucket is in another region: check "region" of this environment',
+  BadRequest: 'refused: check "region" of this environment, and that the credentials have not expired',
   CredentialsProviderError: 'no AWS credentials: log in, or name a profile with --profile',
   ExpiredToken: 'the AWS credentials have expired: log in again',
   ExpiredTokenException: 'the AWS credentials have expired: log in again',
+  InternalError: 'a fault on its side: try again',
   InvalidAccessKeyId: 'AWS does not know this access key: check the profile',
   NoSuchBucket: 'there is no such bucket: check "bucket" of this environment, and that the stack is deployed',
   PermanentRedirect: 'the bucket is in another region: check "region" of this environment',
   RequestTimeTooSkewed: "this machine's clock is wrong",
+  ServiceUnavailable: 'a fault on its side: try again',
   SignatureDoesNotMatch: 'the secret access key is wrong: check the profile',
   ECONNREFUSED: 'nothing answers there: is the local cloud running (npm run local)?',
   ENOTFOUND: 'its name is not known: check "region" of this environment, and the network',
@@ -30,7 +34,13 @@ export function explainAwsError(error: unknown): unknown {
 }
 
 /** A HEAD is answered without a body, so with nothing but a status. */
-const STATUSES: Record<number, string> = { 301: 'PermanentRedirect', 403: 'AccessDenied' }
+const STATUSES: Record<number, string> = {
+  301: 'PermanentRedirect',
+  400: 'BadRequest',
+  403: 'AccessDenied',
+  500: 'InternalError',
+  503: 'ServiceUnavailable',
+}
 
 function namesOf(error: Error): string[] {
   const { code, $metadata } = error as { code?: unknown; $metadata?: { httpStatusCode?: number } }

@@ -15,7 +15,7 @@ const platformIsKnown = rule(['platform'], ({ platform }) => {
 })
 
 const presetHasAPython = rule(['platform', 'python'], ({ platform, python }) =>
-  platform === THIS_MACHINE || python
+  platform === THIS_MACHINE || !PLATFORM_NAMES.includes(platform) || python
     ? []
     : [{ key: ['python'], what: 'is missing; must be the Python version on the targets, such as "3.11"' }],
 )

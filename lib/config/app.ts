@@ -61,7 +61,9 @@ const app = table({
 })
 export type AppTable = z.infer<typeof app>
 
-const KEYS = [...Object.keys(app.shape), ...Object.keys(publication.shape)]
+export const APP_KEYS: readonly string[] = Object.keys(app.shape)
+const keysAt = (path: readonly PropertyKey[]) =>
+  path.length === 0 ? APP_KEYS : Object.keys(publication.shape)
 
 /** The nearest configuration in or above a folder. */
 export function readAppConfig(startDirectory: string): AppConfig {
@@ -99,7 +101,12 @@ function readToml(file: string): Record<string, unknown> | undefined {
 }
 
 function parseAppConfig({ file, content, prefix }: Configuration): AppConfig {
-  const { value, mistakes } = readTable(content, { schema: app, rules: APP_RULES, prefix, knownKeys: KEYS })
+  const { value, mistakes } = readTable(content, {
+    schema: app,
+    rules: APP_RULES,
+    prefix,
+    keysAt,
+  })
   refuseMistakes(file, mistakes)
   if (!value) throw new Error(`${file}: no value and no mistake`)
   return normalize(file, value)

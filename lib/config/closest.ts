@@ -1,5 +1,7 @@
 /** The candidate that was probably meant; undefined when none is near. */
 export function closestTo(text: string, candidates: readonly string[]): string | undefined {
+  const longer = candidates.find((candidate) => text.length > 2 && candidate.startsWith(text))
+  if (longer) return longer
   const ranked = candidates
     .map((candidate) => ({ candidate, distance: editDistance(text, candidate) }))
     .sort((a, b) => a.distance - b.distance)

@@ -73,7 +73,7 @@ const fleet = table({
 })
 export type FleetTable = z.infer<typeof fleet>
 
-const KEYS = Object.keys(fleet.shape)
+export const FLEET_KEYS: readonly string[] = Object.keys(fleet.shape)
 
 /** Reads the operator's `fleets.toml`: `[environments.<environment>.<app>]` tables. */
 export function parseFleets(toml: string, file: string): FleetConfig[] {
@@ -113,7 +113,12 @@ function readFleet({ environment, app, content }: Entry, mistakes: Mistake[]): F
     if (!isName(name))
       mistakes.push({ path: formatPath(path), what: `"${name}" is not a name: ${NAME_RULE}` })
   }
-  const read = readTable(content, { schema: fleet, rules: FLEET_RULES, prefix: path, knownKeys: KEYS })
+  const read = readTable(content, {
+    schema: fleet,
+    rules: FLEET_RULES,
+    prefix: path,
+    keysAt: () => FLEET_KEYS,
+  })
   mistakes.push(...read.mistakes)
   return read.value && normalize(environment, app, read.value)
 }

@@ -19,12 +19,15 @@ export function formatPath(path: Path): string {
   }, '')
 }
 
+/** The keys of the table at a path, which is below the table that is read. */
+export type KeysAt = (path: Path) => readonly string[]
+
 /** What zod found, in words for the person who wrote the file. */
-export function schemaMistakes(error: z.ZodError, prefix: Path, knownKeys: readonly string[]): Mistake[] {
+export function schemaMistakes(error: z.ZodError, prefix: Path, keysAt: KeysAt): Mistake[] {
   return error.issues.flatMap((issue) => {
     const path = [...prefix, ...issue.path]
     if (issue.code !== 'unrecognized_keys') return [{ path: formatPath(path), what: issue.message }]
-    return issue.keys.map((key) => unknownKey([...path, key], knownKeys))
+    return issue.keys.map((key) => unknownKey([...path, key], keysAt(issue.path)))
   })
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { formatPath, type Mistake, schemaMistakes } from './mistakes.ts'
+import { formatPath, type KeysAt, type Mistake, schemaMistakes } from './mistakes.ts'
 
 /** What a rule found wrong, below its table. */
 export interface Broken {
@@ -26,14 +26,13 @@ export interface TableReading<S extends z.ZodObject> {
   rules: readonly Rule<z.infer<S>>[]
   /** Of the table in its file. */
   prefix: readonly string[]
-  /** Keys of the tables inside, too: for "did you mean". */
-  knownKeys: readonly string[]
+  keysAt: KeysAt
 }
 
 /** Schema and rules, all mistakes together; a value only where there is none. */
 export function readTable<S extends z.ZodObject>(
   content: unknown,
-  { schema, rules, prefix, knownKeys }: TableReading<S>,
+  { schema, rules, prefix, keysAt }: TableReading<S>,
 ): { value?: z.infer<S>; mistakes: Mistake[] } {
   const parsed = schema.safeParse(content)
   const sound = parsed.success ? parsed.data : soundValues(schema, content)
@@ -42,7 +41,7 @@ export function readTable<S extends z.ZodObject>(
     .flatMap(({ check }) => check(sound as z.infer<S>))
     .map(({ key, what }) => ({ path: formatPath([...prefix, ...key]), what }))
   if (parsed.success) return { value: parsed.data, mistakes: broken }
-  return { mistakes: [...schemaMistakes(parsed.error, prefix, knownKeys), ...broken] }
+  return { mistakes: [...schemaMistakes(parsed.error, prefix, keysAt), ...broken] }
 }
 
 function soundValues(schema: z.ZodObject, content: unknown): Record<string, unknown> {

@@ -1,0 +1,113 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { APP_KEYS, readAppConfig } from '../../lib/config/app.ts'
+import { mistakesOf } from './mistakes-of.ts'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pybundle-test-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+const write = (name: string, text: string) => writeFileSync(join(folder, name), text)
+const mistakes = () => mistakesOf(() => readAppConfig(folder))
+
+const GOOD = 'app = "shop"\nplatform = "this-machine"\n'
+
+describe("the app's configuration", () => {
+  it('is found above where the user stands', () => {
+    write('pybundle.toml', GOOD)
+    mkdirSync(join(folder, 'shop', 'views'), { recursive: true })
+    expect(readAppConfig(join(folder, 'shop', 'views'))).toMatchObject({ folder, app: 'shop' })
+  })
+
+  it('may stand in pyproject.toml', () => {
+    write('pyproject.toml', `[project]\nname = "x"\n[tool.pybundle]\n${GOOD}`)
+    expect(readAppConfig(folder)).toMatchObject({ file: join(folder, 'pyproject.toml'), healthPath: '/' })
+  })
+
+  it('is looked for further up where a pyproject.toml is of something else', () => {
+    write('pybundle.toml', GOOD)
+    mkdirSync(join(folder, 'library'))
+    write('library/pyproject.toml', '[project]\nname = "library"\n')
+    expect(readAppConfig(join(folder, 'library')).folder).toBe(folder)
+  })
+
+  it('is refused where there are two', () => {
+    write('pybundle.toml', GOOD)
+    write('pyproject.toml', `[tool.pybundle]\n${GOOD}`)
+    expect(mistakes()[0]).toMatch(/has both pybundle.toml and \[tool.pybundle\]/)
+  })
+
+  it('is asked for where there is none', () => {
+    expect(mistakes()[0]).toBe(
+      `no app in "${folder}" or above it: a pybundle.toml, or a pyproject.toml with [tool.pybundle].`,
+    )
+  })
+
+  it.each([
+    ['app', '"Shop"', 'app: is not a name: a lower-case letter, then up to 19 of a-z, 0-9 and "-"'],
+    ['platform', '"debian-12"', 'platform: "debian-12" is not a platform; did you mean "debian-12-x86_64"?'],
+    [
+      'platform',
+      '"debian-12-arm64"',
+      'python: is missing; must be the Python version on the targets, such as "3.11"',
+    ],
+    ['python', '3.11', 'python: must be a Python version such as "3.11", not 3.11'],
+    ['requirements', '"../all.txt"', "requirements: must be a path inside the app's folder"],
+    ['shared_paths', '["media", "/var"]', "shared_paths[1]: must be a path inside the app's folder"],
+    ['health_path', '"health"', 'health_path: must begin with "/"'],
+    ['helth_path', '"/"', 'helth_path: unknown key; did you mean "health_path"?'],
+    [
+      'migrate_check_command',
+      '"true"',
+      'migrate_check_command: has no "migrate_command" whose need it could tell',
+    ],
+    [
+      'environments',
+      '{ staging = {} }',
+      'environments.staging.bucket: is missing; must be the bucket to publish to',
+    ],
+    [
+      'environments',
+      '{ Staging = { bucket = "artifacts" } }',
+      'environments.Staging: "Staging" is not a name: a lower-case letter, then up to 19 of a-z, 0-9 and "-"',
+    ],
+  ])('refuses %s = %s', (key, value, mistake) => {
+    const values: Record<string, string> = { app: '"shop"', platform: '"this-machine"', [key]: value }
+    write(
+      'pybundle.toml',
+      Object.entries(values)
+        .map(([name, text]) => `${name} = ${text}\n`)
+        .join(''),
+    )
+    expect(mistakes().slice(1)).toEqual([mistake])
+  })
+
+  it('is named with the path of its table when it is wrong', () => {
+    write('pyproject.toml', `[tool.pybundle]\n${GOOD}\nwaves = []\nexclude = "x"`)
+    expect(mistakes()).toEqual([
+      `${join(folder, 'pyproject.toml')}: 2 mistakes`,
+      'tool.pybundle.exclude: must be a list of patterns, not "x"',
+      expect.stringMatching(
+        /^tool.pybundle.waves: unknown key; known keys: app, requirements, [^[]*environments$/,
+      ),
+    ])
+  })
+})
+
+describe('the reference of pybundle.toml', () => {
+  const reference = new URL('../../docs/reference/', import.meta.url).pathname
+
+  it('is valid', () => {
+    expect(readAppConfig(reference).app).toBe('shop')
+  })
+
+  it('tells of every key', () => {
+    const text = readFileSync(join(reference, 'pybundle.toml'), 'utf8')
+    const shown = APP_KEYS.filter((key) => new RegExp(`^(${key} = |\\[${key}\\.)`, 'm').test(text))
+    expect(shown).toEqual(APP_KEYS)
+  })
+})

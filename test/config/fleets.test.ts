@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { FLEET_KEYS, type FleetConfig, parseFleets } from '../../lib/config/fleets.ts'
+import { mistakesOf } from './mistakes-of.ts'
+
+const GOOD: Record<string, string> = {
+  tags: '{ app = "shop" }',
+  user: '"shop"',
+  units: '["shop.service"]',
+  health_url: '"http://127.0.0.1:8000"',
+}
+
+function fleetToml(changes: Record<string, string> = {}): string {
+  const keys = Object.entries({ ...GOOD, ...changes }).filter(([, value]) => value !== '')
+  return ['[environments.staging.shop]', ...keys.map(([key, value]) => `${key} = ${value}`)].join('\n')
+}
+
+const parse = (toml: string) => parseFleets(toml, 'fleets.toml')
+const mistakes = (toml: string) => mistakesOf(() => parse(toml)).slice(1)
+
+describe("the operator's configuration", () => {
+  it('has a default for everything that is not about the fleet itself', () => {
+    const defaults: Partial<FleetConfig> = {
+      base: '/opt/pybundle',
+      healthSeconds: 30,
+      healthPasses: 2,
+      waves: [1, '100%'],
+      maxConcurrency: '50%',
+      maxFailures: 0,
+      keepReleases: 5,
+    }
+    expect(parse(fleetToml())).toMatchObject([{ environment: 'staging', app: 'shop', ...defaults }])
+  })
+
+  it.each([
+    ['user', '"root"', 'user: must not be root: the app and its hooks never run as root'],
+    ['user', '', "user: is missing; must be the app's user on a target"],
+    ['tags', '{}', 'tags: is empty: every instance of the account would be a target'],
+    ['units', '', 'units: is missing; name the units to restart, or a "restart_command"'],
+    ['restart_command', '"x"', 'restart_command: stands beside "units": say one of them'],
+    ['waves', '[]', 'waves: is empty; the shortest is ["100%"]'],
+    ['waves', '[1, 5]', 'waves[1]: must be "100%": the last wave reaches all'],
+    ['waves', '[3, 2, "100%"]', 'waves[1]: must be larger than the wave before it'],
+    ['waves', '["50%", "50%", "100%"]', 'waves[1]: must be larger than the wave before it'],
+    ['waves', '[0, "100%"]', 'waves[0]: must be a count of targets (2) or a percentage ("50%"), not 0'],
+    ['wave', '[1]', 'wave: unknown key; did you mean "waves"?'],
+    ['base', '"opt"', 'base: must be an absolute path of letters, digits and . _ @ + - /'],
+    ['health_url', '"ftp://x"', 'health_url: must begin with http:// or https://'],
+    [
+      'health_url',
+      `"http://$\{X}"`,
+      'health_url: has a variable, but there is no "env_file" to read it from',
+    ],
+    [
+      'health_seconds',
+      '120',
+      'health_seconds: must be less than activate_seconds (120): a target needs time to switch back, too',
+    ],
+    ['max_failures', '-1', 'max_failures: must be targets: a whole number, 0 to 1000, not -1'],
+    ['bake_seconds', '"5"', 'bake_seconds: must be seconds: a whole number, 0 to 86400, not "5"'],
+  ])('refuses %s = %s', (key, value, mistake) => {
+    expect(mistakes(fleetToml({ [key]: value }))).toEqual([`environments.staging.shop.${mistake}`])
+  })
+
+  it('reports every mistake of the file at once', () => {
+    const toml = `${fleetToml({ user: '"root"', health_passes: '0' })}\n[environments.Prod.shop]\n[other]`
+    expect(mistakes(toml)).toEqual([
+      'other: unknown key; known keys: environments',
+      expect.stringMatching(/^environments\.staging\.shop\.health_passes: must be good answers/),
+      expect.stringMatching(/^environments\.staging\.shop\.user: must not be root/),
+      expect.stringMatching(/^environments\.Prod\.shop: "Prod" is not a name/),
+      expect.stringMatching(/^environments\.Prod\.shop\.tags: is missing/),
+      expect.stringMatching(/^environments\.Prod\.shop\.user: is missing/),
+      expect.stringMatching(/^environments\.Prod\.shop\.health_url: is missing/),
+      expect.stringMatching(/^environments\.Prod\.shop\.units: is missing/),
+    ])
+  })
+
+  it('names the line of what is not TOML', () => {
+    expect(mistakesOf(() => parse('[environments.a.b]\nuser = = 1'))[0]).toBe(
+      'fleets.toml:2:8: invalid value',
+    )
+  })
+
+  it('refuses an environment without an app', () => {
+    expect(mistakes('[environments.staging]\nuser = "shop"')).toEqual([
+      'environments.staging: must hold a table for each app: [environments.staging.APP]',
+    ])
+  })
+})
+
+describe('the reference of fleets.toml', () => {
+  const file = new URL('../../docs/reference/fleets.toml', import.meta.url)
+
+  it('is valid, and shows the defaults that it says it shows', () => {
+    const [shown] = parseFleets(readFileSync(file, 'utf8'), 'fleets.toml')
+    const [defaults] = parse(fleetToml())
+    const { environment, tags, units, envFile, healthUrl, ...rest } = shown ?? ({} as FleetConfig)
+    expect(defaults).toMatchObject({ ...rest })
+  })
+
+  it('tells of every key', () => {
+    const text = readFileSync(file, 'utf8')
+    expect(FLEET_KEYS.filter((key) => !new RegExp(`^(# )?${key} = `, 'm').test(text))).toEqual([])
+  })
+})
