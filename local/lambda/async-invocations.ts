@@ -37,7 +37,11 @@ export function openAsyncInvocations(
   const work = async (name: string, waiting: Waiting) => {
     const file = join(undelivered, name)
     for (;;) {
-      const isDone = await deliver(waiting.functionArn, waiting.payload)
+      const isDone = await deliver(waiting.functionArn, waiting.payload).catch((error) => {
+        // The function is not in the stack any more, or cannot be invoked this way.
+        console.error(`An event for ${waiting.functionArn} could not be delivered: ${error}`)
+        return false
+      })
       if (closing.signal.aborted) return
       if (isDone) return rmSync(file)
       const delay = retrySeconds[waiting.failures]

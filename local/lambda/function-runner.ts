@@ -6,10 +6,11 @@ import type { ProcessRecord } from '../process-record.ts'
 import type { FunctionVersion } from './function-config.ts'
 import type { FunctionRegistry } from './function-registry.ts'
 import type { InvocationResult } from './runtime-api.ts'
-import { startWorker } from './worker.ts'
+import { functionError, startWorker } from './worker.ts'
 import { createWorkerPool, type WorkerPool } from './worker-pool.ts'
 
 export interface FunctionRunner {
+  /** Never rejects: whatever goes wrong is the function's error. */
   run(version: FunctionVersion, functionArn: string, payload: Buffer): Promise<InvocationResult>
   stop(): Promise<void>
 }
@@ -52,8 +53,13 @@ export function createFunctionRunner(options: FunctionRunnerOptions): FunctionRu
     })
 
   return {
-    run: (version, functionArn, payload) =>
-      poolOf(version).invoke({ requestId: randomUUID(), functionArn, payload }),
+    async run(version, functionArn, payload) {
+      try {
+        return await poolOf(version).invoke({ requestId: randomUUID(), functionArn, payload })
+      } catch (error) {
+        return functionError('Runtime.StartError', `${version.config.name} could not be started: ${error}`)
+      }
+    },
     async stop() {
       await Promise.all([...pools.values()].map((pool) => pool.stop()))
     },

@@ -12,6 +12,7 @@ export function createWorkerPool(start: () => Promise<Worker>, limit: number): W
   const idle: Worker[] = []
   const queue: (() => void)[] = []
   let running = 0
+  let stopped = false
 
   const take = async (): Promise<Worker> => {
     const warm = idle.pop()
@@ -19,6 +20,7 @@ export function createWorkerPool(start: () => Promise<Worker>, limit: number): W
     if (warm) workers.delete(warm)
     const worker = await start()
     workers.add(worker)
+    if (stopped) await worker.stop()
     return worker
   }
 
@@ -38,6 +40,7 @@ export function createWorkerPool(start: () => Promise<Worker>, limit: number): W
       }
     },
     async stop() {
+      stopped = true
       await Promise.all([...workers].map((worker) => worker.stop()))
     },
   }
