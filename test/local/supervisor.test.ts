@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process'
+import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   mkdirSync,
@@ -220,12 +220,10 @@ function writeEnv(values: Record<string, string>): void {
   writeFileSync(join(folder, 'env'), lines.join(''))
 }
 
+/** An orphan that has ended is no process any more, though where nobody reaps it has an id. */
 function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
+  const { stdout } = spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' })
+  return stdout.trim() !== '' && !stdout.startsWith('Z')
 }
 
 async function freePort(): Promise<number> {
