@@ -1,0 +1,79 @@
+import type { SendCommand$ } from '@aws-sdk/client-ssm'
+import { JsonCodec2 } from '@smithy/core/protocols'
+import { NormalizedSchema } from '@smithy/core/schema'
+import { readBody, type Service, ServiceError } from '../http/service.ts'
+
+/** An operation's schema as an SDK client exports it. */
+type OperationSchema = typeof SendCommand$
+type Members = Record<string, unknown>
+
+/** Who asks, as its signature says. */
+export interface Caller {
+  principal: string
+}
+
+export interface Operation {
+  name: string
+  /** Absent for the agent's own operations: the SDK has no model of them. */
+  schema?: OperationSchema
+  run(input: Members, caller: Caller): Promise<Members>
+}
+
+/** Ties what an operation does to its schema; the types are those of the SDK's own models. */
+export function operation<Input extends object, Output extends object>(
+  schema: OperationSchema,
+  run: (input: Input) => Promise<Output>,
+): Operation {
+  return { name: schema[2], schema, run: async (input) => (await run(input as Input)) as Members }
+}
+
+/** An operation of the agent's, in plain JSON. */
+export function agentOperation<Input extends object>(
+  name: string,
+  run: (input: Input, caller: Caller) => Promise<object>,
+): Operation {
+  return { name, run: async (input, caller) => (await run(input as Input, caller)) as Members }
+}
+
+/** A server for AWS JSON 1.1, with the codec that the SDK's clients use. */
+export function awsJsonService(operations: readonly Operation[]): Service {
+  const byName = new Map(operations.map((known) => [known.name, known]))
+  return async ({ headers, body, principal }, response) => {
+    const name = String(headers['x-amz-target'] ?? '').split('.')[1] ?? ''
+    const found = byName.get(name)
+    if (!found) {
+      throw new ServiceError(
+        400,
+        'UnknownOperationException',
+        `The local cloud's SSM has no operation "${name}".`,
+      )
+    }
+    const input = await readInput(found, (await readBody(body)).toString() || '{}')
+    const output = await found.run(input, { principal })
+    response.writeHead(200, { 'content-type': 'application/x-amz-json-1.1' })
+    response.end(writeOutput(found, output))
+  }
+}
+
+const SETTINGS = {
+  // 7: epoch seconds, what AWS JSON prescribes.
+  timestampFormat: { useTrait: true, default: 7 as const },
+  httpBindings: false,
+  jsonName: false,
+}
+
+async function readInput({ schema }: Operation, text: string): Promise<Members> {
+  try {
+    if (!schema) return JSON.parse(text)
+    return await new JsonCodec2(SETTINGS).createDeserializer().read(NormalizedSchema.of(schema[4]), text)
+  } catch (cause) {
+    throw new ServiceError(400, 'SerializationException', `Could not parse the request: ${cause}`)
+  }
+}
+
+function writeOutput({ schema }: Operation, output: Members): string {
+  if (!schema) return JSON.stringify(output)
+  const serializer = new JsonCodec2(SETTINGS).createSerializer()
+  serializer.write(NormalizedSchema.of(schema[5]), output)
+  return Buffer.from(serializer.flush()).toString()
+}

@@ -1,0 +1,81 @@
+import { JsonFolder } from './json-folder.ts'
+
+/** As the message delivery service hands it to an agent. */
+export interface Message {
+  CreatedDate: string
+  Destination: string
+  MessageId: string
+  Payload: string
+  Topic: string
+}
+
+/** Messages for agents, kept until they are acknowledged; one that is not comes again. */
+export class Mailbox {
+  readonly #messages: JsonFolder<Message>
+  readonly #hiddenUntil = new Map<string, number>()
+  readonly #waiting = new Map<string, Set<() => void>>()
+
+  constructor(directory: string) {
+    this.#messages = new JsonFolder(directory)
+  }
+
+  post(message: Message): void {
+    this.#messages.put(message.MessageId, message)
+    this.#wake(message.Destination)
+  }
+
+  /** Answers as soon as there is something, and with nothing after the time. */
+  async collect(
+    destination: string,
+    { visibilitySeconds, waitMs }: { visibilitySeconds: number; waitMs: number },
+  ) {
+    const deadline = Date.now() + waitMs
+    for (;;) {
+      const visible = this.#visible(destination)
+      const remaining = deadline - Date.now()
+      if (visible.length > 0 || remaining <= 0) return this.#hide(visible, visibilitySeconds)
+      await this.#nextPost(destination, remaining)
+    }
+  }
+
+  remove(messageId: string): void {
+    this.#messages.delete(messageId)
+    this.#hiddenUntil.delete(messageId)
+  }
+
+  close(): void {
+    for (const destination of this.#waiting.keys()) this.#wake(destination)
+  }
+
+  #visible(destination: string): Message[] {
+    const now = Date.now()
+    return this.#messages
+      .all()
+      .filter((message) => message.Destination === destination)
+      .filter(({ MessageId }) => (this.#hiddenUntil.get(MessageId) ?? 0) <= now)
+  }
+
+  #hide(messages: Message[], seconds: number): Message[] {
+    for (const { MessageId } of messages) this.#hiddenUntil.set(MessageId, Date.now() + seconds * 1000)
+    return messages
+  }
+
+  #nextPost(destination: string, timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const waiting = this.#waiting.get(destination) ?? new Set()
+      this.#waiting.set(destination, waiting)
+      const done = () => {
+        clearTimeout(timer)
+        waiting.delete(done)
+        resolve()
+      }
+      // A hidden message may become visible in between: look once a second.
+      const timer = setTimeout(done, Math.min(timeoutMs, 1000))
+      waiting.add(done)
+    })
+  }
+
+  #wake(destination: string): void {
+    for (const done of [...(this.#waiting.get(destination) ?? [])]) done()
+  }
+}

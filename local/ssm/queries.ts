@@ -1,0 +1,222 @@
+import type {
+  Command,
+  CommandFilter,
+  CommandInvocation,
+  DescribeInstanceInformationRequest,
+  GetCommandInvocationRequest,
+  GetCommandInvocationResult,
+  InstanceInformation,
+  ListCommandInvocationsRequest,
+  ListCommandsRequest,
+} from '@aws-sdk/client-ssm'
+import {
+  type CommandRecord,
+  commandStatus,
+  countErrors,
+  hasEnded,
+  type InvocationRecord,
+  invocationsOf,
+  type StepRecord,
+} from './command.ts'
+import { ssmError, validationError } from './errors.ts'
+import { type Instance, type Instances, matchesAll } from './instances.ts'
+import { pageOf } from './page.ts'
+import type { RunCommand } from './run-command.ts'
+
+/** What can be asked of commands and instances, in the SDK's own shapes. */
+
+export function listCommands(runs: RunCommand, request: ListCommandsRequest) {
+  checkPageSize(request.MaxResults, 1, 50)
+  const found = runs
+    .all()
+    .filter(({ commandId }) => !request.CommandId || commandId === request.CommandId)
+    .filter(({ invocations }) => !request.InstanceId || request.InstanceId in invocations)
+    .filter((command) => (request.Filters ?? []).every((filter) => passes(command, filter)))
+  const { items, NextToken } = pageOf(found, request, 50)
+  return { Commands: items.map(describeCommand), NextToken }
+}
+
+export function listCommandInvocations(runs: RunCommand, request: ListCommandInvocationsRequest) {
+  checkPageSize(request.MaxResults, 1, 50)
+  const commands = request.CommandId ? [runs.get(request.CommandId)] : runs.all()
+  const found = commands
+    .flatMap((command) =>
+      command ? invocationsOf(command).map((invocation) => ({ command, invocation })) : [],
+    )
+    .filter(({ invocation }) => !request.InstanceId || invocation.instanceId === request.InstanceId)
+    .filter(({ command }) => (request.Filters ?? []).every((filter) => passes(command, filter)))
+  const { items, NextToken } = pageOf(found, request, 50)
+  const CommandInvocations = items.map(({ command, invocation }) =>
+    describeInvocation(command, invocation, request.Details ?? false),
+  )
+  return { CommandInvocations, NextToken }
+}
+
+export function getCommandInvocation(
+  runs: RunCommand,
+  { CommandId = '', InstanceId = '', PluginName }: GetCommandInvocationRequest,
+): GetCommandInvocationResult {
+  const command = runs.get(CommandId)
+  const invocation = command?.invocations[InstanceId]
+  if (!command || !invocation) {
+    throw ssmError('InvocationDoesNotExist', `No invocation of command ${CommandId} on ${InstanceId}.`)
+  }
+  const names = Object.keys(invocation.steps)
+  if (!PluginName && names.length > 1) {
+    throw ssmError('InvalidPluginName', `The command has several steps: ${names.join(', ')}. Name one.`)
+  }
+  const name = PluginName ?? names[0]
+  const step = name ? invocation.steps[name] : undefined
+  if (PluginName && !step && hasEnded(invocation)) {
+    throw ssmError('InvalidPluginName', `The command has no step ${PluginName}.`)
+  }
+  return {
+    CommandId,
+    InstanceId,
+    Comment: command.comment,
+    DocumentName: command.documentName,
+    DocumentVersion: command.documentVersion,
+    PluginName: name,
+    Status: invocation.status,
+    StatusDetails: invocation.statusDetails,
+    ResponseCode: hasEnded(invocation) ? (step?.code ?? -1) : -1,
+    ExecutionStartDateTime: step?.startedAt ?? '',
+    ExecutionEndDateTime: step?.endedAt ?? '',
+    // Empty until the plugin has finished.
+    StandardOutputContent: hasEnded(invocation) ? (step?.standardOutput ?? '') : '',
+    StandardErrorContent: hasEnded(invocation) ? (step?.standardError ?? '') : '',
+    StandardOutputUrl: '',
+    StandardErrorUrl: '',
+  }
+}
+
+export function describeInstanceInformation(
+  instances: Instances,
+  request: DescribeInstanceInformationRequest,
+) {
+  checkPageSize(request.MaxResults, 5, 50)
+  const found = instances
+    .managed()
+    .map((instance) => ({
+      instance,
+      ping: instances.isOnline(instance.instanceId) ? 'Online' : 'ConnectionLost',
+    }))
+    .filter(({ instance, ping }) =>
+      (request.Filters ?? []).every(({ Key = '', Values = [] }) => {
+        if (Key === 'PingStatus') return Values.includes(ping)
+        if (Key !== 'InstanceIds' && Key !== 'tag-key' && !Key.startsWith('tag:')) {
+          throw ssmError('InvalidInstanceInformationFilterValue', `The local cloud has no filter "${Key}".`)
+        }
+        return matchesAll(instance, [{ Key, Values }])
+      }),
+    )
+  const { items, NextToken } = pageOf(found, request, 10)
+  return {
+    InstanceInformationList: items.map(({ instance, ping }) => describeInstance(instance, ping)),
+    NextToken,
+  }
+}
+
+function describeInstance({ instanceId, agent, registeredAt, lastPingAt }: Instance, ping: string) {
+  return {
+    InstanceId: instanceId,
+    PingStatus: ping,
+    LastPingDateTime: lastPingAt ? new Date(lastPingAt) : undefined,
+    AgentVersion: agent?.version,
+    IsLatestVersion: true,
+    PlatformType: agent?.platformType,
+    PlatformName: agent?.platformName,
+    ResourceType: 'EC2Instance',
+    IPAddress: agent?.ipAddress,
+    ComputerName: agent?.computerName,
+    RegistrationDate: new Date(registeredAt),
+  } as InstanceInformation
+}
+
+export function describeCommand(command: CommandRecord): Command {
+  const { status, details } = commandStatus(command)
+  const all = invocationsOf(command)
+  return {
+    CommandId: command.commandId,
+    DocumentName: command.documentName,
+    DocumentVersion: command.documentVersion,
+    Comment: command.comment,
+    ExpiresAfter: new Date(command.expiresAt),
+    Parameters: command.parameters,
+    InstanceIds: command.instanceIds,
+    Targets: command.targets,
+    RequestedDateTime: new Date(command.requestedAt),
+    Status: status as Command['Status'] & string,
+    StatusDetails: details,
+    OutputS3BucketName: '',
+    OutputS3KeyPrefix: '',
+    MaxConcurrency: command.maxConcurrency,
+    MaxErrors: command.maxErrors,
+    TargetCount: all.length,
+    CompletedCount: all.filter(hasEnded).length,
+    ErrorCount: countErrors(command),
+    DeliveryTimedOutCount: all.filter(({ statusDetails }) => statusDetails === 'DeliveryTimedOut').length,
+    TimeoutSeconds: command.timeoutSeconds,
+  }
+}
+
+function describeInvocation(
+  command: CommandRecord,
+  invocation: InvocationRecord,
+  withSteps: boolean,
+): CommandInvocation {
+  return {
+    CommandId: command.commandId,
+    InstanceId: invocation.instanceId,
+    InstanceName: '',
+    Comment: command.comment,
+    DocumentName: command.documentName,
+    DocumentVersion: command.documentVersion,
+    RequestedDateTime: new Date(command.requestedAt),
+    Status: invocation.status,
+    StatusDetails: invocation.statusDetails,
+    StandardOutputUrl: '',
+    StandardErrorUrl: '',
+    CommandPlugins: withSteps ? Object.entries(invocation.steps).map(describeStep) : [],
+  }
+}
+
+function describeStep([Name, step]: [string, StepRecord]) {
+  return {
+    Name,
+    Status: step.status as 'Success',
+    StatusDetails: step.status,
+    ResponseCode: step.code,
+    Output: step.output,
+    ...(step.startedAt && { ResponseStartDateTime: new Date(step.startedAt) }),
+    ...(step.endedAt && { ResponseFinishDateTime: new Date(step.endedAt) }),
+    StandardOutputUrl: '',
+    StandardErrorUrl: '',
+    OutputS3BucketName: '',
+    OutputS3KeyPrefix: '',
+  }
+}
+
+function passes(command: CommandRecord, { key, value = '' }: CommandFilter): boolean {
+  const { status, details } = commandStatus(command)
+  switch (key) {
+    case 'InvokedAfter':
+      return Date.parse(command.requestedAt) >= Date.parse(value)
+    case 'InvokedBefore':
+      return Date.parse(command.requestedAt) < Date.parse(value)
+    case 'DocumentName':
+      return command.documentName === value
+    case 'Status':
+      return status === value || details === value
+    case 'ExecutionStage':
+      return (value === 'Complete') === invocationsOf(command).every(hasEnded)
+    default:
+      throw ssmError('InvalidFilterKey', `"${key}" is not a filter of commands.`)
+  }
+}
+
+function checkPageSize(size: number | undefined, least: number, most: number): void {
+  if (size !== undefined && (size < least || size > most)) {
+    throw validationError(`maxResults must be between ${least} and ${most}`)
+  }
+}
