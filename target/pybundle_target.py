@@ -89,6 +89,7 @@ def migrate(target, command):
                 return done("the app has no migration")
             if nothing_to_migrate(target, release):
                 return done("nothing to migrate")
+            target.report.say("migrating: %s" % release["app"]["migrate_command"])
             start_migration(target, command.rollout, release)
     return wait_for_migration(target, command.rollout)
 
@@ -150,13 +151,8 @@ def prune(target, command):
 
 
 ACTIONS = {
-    "prepare": prepare,
-    "migrate": migrate,
-    "activate": activate,
-    "revert": revert,
-    "catch-up": catch_up,
-    "status": status,
-    "prune": prune,
+    action.__name__.replace("_", "-"): action
+    for action in (prepare, migrate, activate, revert, catch_up, status, prune)
 }
 
 
@@ -300,6 +296,7 @@ def place_release(target, record, code, venv):
     compile_code = [os.path.join(home, ".venv/bin/python"), "-I", "-m", "compileall", "-qq", home]
     with target.report.phase("hooks"), target.lent_to_user(home), target.open_log("prepare") as log:
         target.run_as_user(compile_code, home, plain_environment(target), log)
+        target.report.say("preparing: %s" % (app["prepare_command"] or "nothing to run"))
         if app["prepare_command"] and run_hook(target, marker, "prepare_command", log) != 0:
             raise Failed("prepare_command failed: %s" % app["prepare_command"], log.tail())
     os.sync()
@@ -386,7 +383,8 @@ def running_migration(target):
     if lock is not None:
         os.close(lock)
         return None
-    rollouts = [name[: -len(".json")] for name in names_in(os.path.join(target.state, "migrations"))]
+    names = names_in(os.path.join(target.state, "migrations"))
+    rollouts = [name[: -len(".json")] for name in names if name.endswith(".json")]
     running = [one for one in rollouts if migration_record(target, one)["status"] == "running"]
     return running[0] if running else "(starting)"
 
@@ -539,7 +537,7 @@ def prove_health(target, release):
     if not target.config.get("health_url"):
         return
     url = health_url(target, release)
-    seconds, passes = target.config["health_seconds"], 0
+    seconds, passes, pause = target.config["health_seconds"], 0, 0.2
     deadline = time.monotonic() + seconds
     while True:
         objection = health_objection(target, url, release["release"])
@@ -548,7 +546,8 @@ def prove_health(target, release):
             return
         if objection and time.monotonic() > deadline:
             raise Failed("not healthy within %s s: %s %s" % (seconds, url, objection))
-        time.sleep(0.2)
+        pause = min(1, pause * 1.3) if objection else 0.2
+        time.sleep(pause)
 
 
 def health_url(target, release):
@@ -877,9 +876,7 @@ def run_hook(target, release, name, log, inherits=None):
     venv = os.path.join(target.venvs, release["venv"])
     environment = dict(plain_environment(target), **read_env_file(target))
     environment.update(VIRTUAL_ENV=venv, PATH=venv + "/bin:" + environment["PATH"])
-    command = release["app"][name]
-    target.report.say("%s: %s" % (name, command))
-    return target.run_as_user(["/bin/sh", "-c", command], home, environment, log, inherits)
+    return target.run_as_user(["/bin/sh", "-c", release["app"][name]], home, environment, log, inherits)
 
 
 def plain_environment(target):
@@ -1287,15 +1284,16 @@ def wait_for(seconds, ask):
 
 
 def last_lines(path, begin=0):
-    """The end of a log, since `begin`."""
+    """The end of a log, since `begin`. Of lines that differ in digits only, as requests for health, one."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(begin, size - 4000, 0))
-            text = file.read(4000).decode(errors="replace")
+            file.seek(max(begin, size - 65536, 0))
+            text = file.read(65536).decode(errors="replace")
     except OSError:
         return ""
-    return "\n".join(plain_text(text).split("\n")[-20:])
+    lines = {re.sub(r"\d+", "", line): line for line in plain_text(text).split("\n")}
+    return "\n".join(list(lines.values())[-20:])
 
 
 def now():

@@ -1,22 +1,234 @@
-import { readlinkSync } from 'node:fs'
+import { readlinkSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { PublishedRelease } from './artifacts.ts'
+import type { TestTarget } from './target.ts'
 import { Workshop } from './workshop.ts'
 
 let workshop: Workshop
+let target: TestTarget
+let good: PublishedRelease
 beforeAll(async () => {
   workshop = await Workshop.open('activate')
+  target = await workshop.newServingTarget({ health_seconds: 2 })
+  good = await workshop.publishApp()
+  await target.deploy(good)
 })
 afterAll(() => workshop.close())
 
+async function served(from = target): Promise<string | null> {
+  const port = /PORT="(\d+)"/.exec(from.readFile('etc/guestbook.env'))?.[1]
+  return (await fetch(`http://127.0.0.1:${port}/`)).headers.get('x-release')
+}
+
 describe('activate', () => {
   it('switches, restarts, and proves that the new release answers', async () => {
-    const target = await workshop.newServingTarget()
-    const release = await workshop.publishApp()
+    const release = await workshop.publishApp({ says: 'second' })
 
-    const { verdict, exitCode, seconds, progress } = await target.deploy(release)
-    console.log(verdict, exitCode, seconds, progress)
+    const { verdict, exitCode } = await target.deploy(release, 2)
 
     expect([verdict.outcome, verdict.current, exitCode]).toEqual(['done', release.id, 0])
     expect(readlinkSync(target.path('current'))).toBe(`releases/${release.id}`)
+    expect(await served()).toBe(release.id)
+  })
+
+  it('restarts nothing when the release is active already', async () => {
+    await target.deploy(good, 3)
+    const before = await (await fetch(url())).text()
+
+    const { verdict } = await target.run('activate', good, { token: 3 })
+
+    expect(verdict.reason).toBe('was active already')
+    expect(await (await fetch(url())).text()).toBe(before)
+  })
+
+  it('goes back by itself from a release that is unhealthy, and says why in the app’s own words', async () => {
+    await target.deploy(good, 4)
+    const bad = await workshop.publishApp({ status: 500, says: 'お茶が無い' })
+
+    const { verdict, exitCode } = await target.deploy(bad, 5)
+
+    expect(verdict).toMatchObject({ outcome: 'reverted', current: good.id, release: bad.id })
+    expect(verdict.log).toMatch(/^お茶が無い\n127.0.0.1 .* 500 -$/)
+    expect(verdict.reason).toMatch(/^not healthy within 2 s: http:\S+ answered 500: pid \d+$/)
+    expect(exitCode).toBe(1)
+    expect(await served()).toBe(good.id)
+  })
+
+  it('goes back when the restart command fails', async () => {
+    const { config } = target
+    await target.deploy(good, 8)
+    const release = await workshop.publishApp({ says: 'never started' })
+    const fails = join(target.root, 'fails.sh')
+    writeFileSync(
+      fails,
+      `[ "$(readlink ${target.path('current')})" = releases/${good.id} ] || { echo no bus; exit 5; }\n`,
+    )
+    target.config = { ...config, restart_command: `sh ${fails}` }
+    const { verdict } = await target.deploy(release, 9)
+    target.config = config
+    expect(verdict).toMatchObject({
+      outcome: 'reverted',
+      reason: 'the restart failed with exit code 5',
+      log: 'no bus',
+      current: good.id,
+    })
+  })
+
+  it('is not held up by a restart command whose daemon keeps its output open', async () => {
+    const { config } = target
+    target.config = { ...config, restart_command: `sleep 30 & ${config.restart_command}` }
+    const { verdict, seconds } = await target.deploy(await workshop.publishApp({ says: 'daemon' }), 10)
+    target.config = config
+    expect(verdict.outcome).toBe('done')
+    expect(seconds).toBeLessThan(10)
+  })
+
+  it('believes no answer while a process of the old release holds the socket', async () => {
+    const { config } = target
+    await target.deploy(good, 11)
+    target.config = { ...config, restart_command: 'true' }
+    const headerless = await workshop.publishApp({ says: 'never started either' })
+    const { verdict } = await target.deploy(headerless, 12)
+    target.config = config
+    expect(verdict.reason).toContain(`is answered by release ${good.id}`)
+  })
+
+  it('leaves nothing served where the first release does not start', async () => {
+    const fresh = await workshop.newServingTarget({ health_seconds: 2 })
+    const files = { 'serve.py': 'raise SystemExit("no such table: tea")\n' }
+    const { verdict } = await fresh.deploy(await workshop.publishApp({ files }))
+    expect(verdict).toMatchObject({ outcome: 'failed', current: null, log: 'no such table: tea' })
+    expect(verdict.reason).toMatch(/does not answer .*; there is no release to go back to$/)
+  })
+
+  it('refuses once the rollout is over', async () => {
+    const release = await workshop.publishApp({ says: 'too late' })
+    await target.run('prepare', release, { token: 20 })
+    target.setState({ token: 21 })
+    const { verdict } = await target.run('activate', release, { token: 20 })
+    expect(verdict).toMatchObject({ outcome: 'refused', reason: 'the rollout with token 20 is over' })
+  })
+
+  it('fails for a release that is not prepared here', async () => {
+    target.holdLock(22)
+    const { verdict } = await target.run('activate', await workshop.publishApp({ says: 'unprepared' }), {
+      token: 22,
+    })
+    expect(verdict.reason).toMatch(/is not prepared on this target$/)
+  })
+
+  function url(): string {
+    return `http://127.0.0.1:${/PORT="(\d+)"/.exec(target.readFile('etc/guestbook.env'))?.[1]}/`
+  }
+})
+
+describe('revert', () => {
+  it('puts the previous release back, once', async () => {
+    await target.deploy(good, 30)
+    const release = await workshop.publishApp({ says: 'to be reverted' })
+    await target.deploy(release, 31)
+
+    const { verdict } = await target.run('revert', release, { token: 31 })
+    const again = await target.run('revert', release, { token: 31 })
+
+    expect(verdict).toMatchObject({ outcome: 'done', current: good.id, reason: `serves ${good.id} again` })
+    expect(again.verdict).toMatchObject({ outcome: 'done', current: good.id, reason: 'does not serve it' })
+    expect(await served()).toBe(good.id)
+  })
+
+  it('serves nothing again where nothing was served before', async () => {
+    const fresh = await workshop.newServingTarget()
+    await fresh.deploy(good)
+    const { verdict } = await fresh.run('revert', good)
+    expect(verdict).toMatchObject({ outcome: 'done', current: null, reason: 'serves nothing again' })
+  })
+})
+
+describe('catch-up', () => {
+  const serve = (release: PublishedRelease, token: number, more = {}) =>
+    target.setState({ token, current: { release: release.id, ...release.digests }, ...more })
+
+  it('brings the target to the current release, without a migration', async () => {
+    await target.deploy(good, 40)
+    const release = await workshop.publishApp({
+      says: 'caught up',
+      settings: ['migrate_command = "touch migrated"'],
+    })
+    serve(release, 41)
+
+    const { verdict } = await target.run('catch-up', undefined, { token: 0 })
+
+    expect(verdict).toMatchObject({ outcome: 'done', current: release.id })
+    expect(target.has('releases', release.id, 'migrated')).toBe(false)
+  })
+
+  it('does nothing when the target serves it', async () => {
+    serve(good, 42)
+    await target.run('catch-up', undefined, { token: 0 })
+    const { verdict } = await target.run('catch-up', undefined, { token: 0 })
+    expect(verdict).toMatchObject({ outcome: 'done', reason: 'serves the current release' })
+  })
+
+  it('follows a pointer that moves while it installs', async () => {
+    const [first, second] = [
+      await workshop.publishApp({ says: 'first' }),
+      await workshop.publishApp({ says: 'then' }),
+    ]
+    serve(first, 43)
+    const running = target.run('catch-up', undefined, { token: 0 })
+    await workshop.bucket.whenFetched(`staging/guestbook/releases/${first.id}.json`)
+    serve(second, 44)
+    expect((await running).verdict).toMatchObject({ outcome: 'done', current: second.id })
+  })
+
+  it('leaves a target alone that a rollout is at work on', async () => {
+    await target.deploy(good, 45)
+    const release = await workshop.publishApp({ says: 'in a rollout' })
+    await target.deploy(release, 46)
+    serve(good, 46, { lock: { token: 46, request: '20261122t101500z-0123abcd', execution: 'x' } })
+    const { verdict } = await target.run('catch-up', undefined, { token: 0 })
+    expect(verdict).toMatchObject({ outcome: 'done', current: release.id })
+  })
+
+  it('does nothing before the first rollout', async () => {
+    target.setState({})
+    const { verdict } = await target.run('catch-up', undefined, { token: 0 })
+    expect(verdict.reason).toBe('the environment has no current release yet')
+  })
+})
+
+describe('prune', () => {
+  it('keeps what is good, current or running, and removes the rest with its virtualenv', async () => {
+    const fresh = await workshop.newServingTarget({ keep_releases: 2 })
+    const releases = []
+    for (const [index, says] of ['a', 'b', 'c'].entries()) {
+      releases.push(await workshop.publishApp({ says }))
+      await fresh.deploy(releases[index] as PublishedRelease, index + 1)
+    }
+    const failed = await workshop.publishApp({ status: 500 }, { wheels: [{ name: 'alpha', version: '2.0' }] })
+    await fresh.run('prepare', failed, { token: 4 })
+
+    const { verdict } = await fresh.run('prune', undefined, { token: 4 })
+
+    expect(verdict.outcome).toBe('done')
+    const left = (await fresh.run('status')).verdict
+    expect(left.prepared).toEqual([releases[1]?.id, releases[2]?.id].sort())
+    expect(left.venvs).toBe(1)
+  })
+
+  it('keeps what still runs, and what the environment names', async () => {
+    const fresh = await workshop.newServingTarget({ keep_releases: 1 })
+    const [first, second, third] = [
+      await workshop.publishApp({ says: '1' }),
+      await workshop.publishApp({ says: '2' }),
+      await workshop.publishApp({ says: '3' }),
+    ]
+    for (const [index, release] of [first, second, third].entries()) await fresh.deploy(release, index + 1)
+    renameSync(fresh.path('current'), fresh.path('kept'))
+    symlinkSync(`releases/${second.id}`, fresh.path('current'))
+    fresh.setState({ token: 3, previous: { release: first.id, ...first.digests } })
+    await fresh.run('prune', undefined, { token: 3 })
+    expect((await fresh.run('status')).verdict.prepared).toEqual([first.id, second.id, third.id].sort())
   })
 })

@@ -1,19 +1,18 @@
 import { createWriteStream } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { finished } from 'node:stream/promises'
-import { createGzip } from 'node:zlib'
+import { gzipSync } from 'node:zlib'
 import { ZipArchive } from 'archiver'
-import { type Headers, pack } from 'tar-stream'
-import { findPython } from '../../lib/bundle/find-python.ts'
+import { type Header, pack } from 'tar-stream'
 import { packBundle } from '../../lib/bundle/pack.ts'
 import type { Platform } from '../../lib/bundle/platform.ts'
 import { sha256 } from '../../lib/release/digest.ts'
 import { releaseKey } from '../../lib/release/keys.ts'
 import { type ReleaseDigests, releaseId } from '../../lib/release/release.ts'
 import type { BucketAndMetadata } from './bucket-and-metadata.ts'
+import { thisPython } from './this-python.ts'
 
 const DATE = new Date('1980-01-01T00:00:00Z')
 
@@ -25,7 +24,10 @@ export interface Wheel {
 }
 
 /** Writes a wheel: a zip of the package and its metadata. */
-export async function writeWheel(folder: string, { name, version, files, requires = [] }: Wheel): Promise<string> {
+export async function writeWheel(
+  folder: string,
+  { name, version, files, requires = [] }: Wheel,
+): Promise<string> {
   const info = `${name}-${version}.dist-info`
   const members: Record<string, string> = {
     ...(files ?? { [`${name}/__init__.py`]: `VERSION = "${version}"\n` }),
@@ -38,24 +40,27 @@ export async function writeWheel(folder: string, { name, version, files, require
     ].join('\n'),
     [`${info}/WHEEL`]: 'Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n',
   }
-  members[`${info}/RECORD`] = `${Object.keys(members).map((member) => `${member},,`).join('\n')}\n${info}/RECORD,,\n`
+  members[`${info}/RECORD`] = `${Object.keys(members)
+    .map((member) => `${member},,`)
+    .join('\n')}\n${info}/RECORD,,\n`
   const file = join(folder, `${name}-${version}-py3-none-any.whl`)
   const archive = new ZipArchive({ store: true })
-  for (const [member, content] of Object.entries(members)) archive.append(content, { name: member, date: DATE })
+  for (const [member, content] of Object.entries(members))
+    archive.append(content, { name: member, date: DATE })
   const output = createWriteStream(file)
   archive.pipe(output)
   await Promise.all([archive.finalize(), finished(output)])
   return file
 }
 
-export type Entry = Partial<Headers> & { name: string; content?: string }
+export type Entry = Partial<Header> & { name: string; content?: string }
 
 /** A `.tar.gz` of what is asked for, however hostile. */
 export async function tarGz(entries: Entry[]): Promise<Buffer> {
   const archive = pack()
   for (const { content, ...header } of entries) archive.entry({ ...header }, content ?? '')
   archive.finalize()
-  return buffer((archive as unknown as Readable).pipe(createGzip()))
+  return gzipSync(await buffer(archive))
 }
 
 export function filesAsTarGz(files: Record<string, string>): Promise<Buffer> {
@@ -82,7 +87,7 @@ export async function publishRelease(
   { code, wheels = [{ name: 'alpha', version: '1.0' }], platform }: ReleaseParts,
 ): Promise<PublishedRelease> {
   await mkdir(folder, { recursive: true })
-  const python = await findPython()
+  const python = await thisPython()
   const file = join(folder, `${sha256(JSON.stringify([wheels, platform]))}.pybundle`)
   const bundle = await packBundle(
     {

@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { openCredentialStore } from '../../local/credentials.ts'
@@ -10,9 +11,15 @@ export interface BucketAndMetadata {
   /** As the target program's environment names them. */
   environment: Record<string, string>
   put(key: string, body: Buffer | string): { key: string; versionId: string; size: number }
+  /** The newest version. */
+  body(key: string): Buffer
+  forget(key: string): void
+  /** Whether the instance has a role at all. */
+  hasRole: boolean
   /** Keys in the order they were fetched. */
   fetched: string[]
   faults: Fault[]
+  whenFetched(key: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -27,34 +34,51 @@ export async function startBucketAndMetadata(folder: string): Promise<BucketAndM
   const objects: Stored[] = []
   const fetched: string[] = []
   const faults: Fault[] = []
+  const events = new EventEmitter()
   const credentials = openCredentialStore(folder)
   const s3: Service = async ({ url }, response) => {
     const key = decodeURIComponent(url.pathname.replace(/^\/[^/]+\//, ''))
     const version = url.searchParams.get('versionId')
     const found = objects.findLast((one) => one.key === key && (!version || one.versionId === version))
     fetched.push(key)
+    events.emit(key)
     if (answerFault(faults.shift(), found?.body, response)) return
     if (!found) throw new ServiceError(404, 'NoSuchKey', 'The specified key does not exist.')
     response.end(found.body)
   }
-  s3.refuse = (response, { status, code }) => response.writeHead(status).end(errorBody(code))
+  s3.refuse = (response, { status, code }) => {
+    response.writeHead(status, { date: new Date().toUTCString() }).end(errorBody(code))
+  }
   const endpoint = await startEndpoint({ port: 0, credentials, services: { s3 } })
-  const metadata = await startMetadata(() => credentials.issue('target', 3600))
+  const metadata = await startMetadata(() => (server.hasRole ? credentials.issue('target', 3600) : undefined))
 
-  return {
+  const server: BucketAndMetadata = {
+    hasRole: true,
     environment: { AWS_ENDPOINT_URL: endpoint.url, AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata.url },
     put(key, body) {
       const stored = { key, versionId: `v${objects.length}`, body: Buffer.from(body) }
       objects.push(stored)
       return { key, versionId: stored.versionId, size: stored.body.length }
     },
+    body(key) {
+      const found = objects.findLast((one) => one.key === key)
+      if (!found) throw new Error(`no object "${key}"`)
+      return found.body
+    },
+    forget(key) {
+      objects.splice(0, objects.length, ...objects.filter((one) => one.key !== key))
+    },
     fetched,
     faults,
+    async whenFetched(key) {
+      if (!fetched.includes(key)) await once(events, key)
+    },
     async close() {
       await endpoint.close()
       await metadata.close()
     },
   }
+  return server
 }
 
 function errorBody(code: string): string {
@@ -78,16 +102,19 @@ interface Issued {
   sessionToken?: string
 }
 
+const ROLES = '/latest/meta-data/iam/security-credentials/'
+
 /** IMDSv2: nothing without a token. */
-async function startMetadata(issue: () => Issued): Promise<{ url: string; close(): Promise<void> }> {
+async function startMetadata(
+  issue: () => Issued | undefined,
+): Promise<{ url: string; close(): Promise<void> }> {
   const server = createServer((request, response) => {
     if (request.method === 'PUT' && request.url === '/latest/api/token') return response.end('a-token')
     if (request.headers['x-aws-ec2-metadata-token'] !== 'a-token') return response.writeHead(401).end()
-    if (request.url === '/latest/meta-data/iam/security-credentials/') return response.end('the-role')
-    if (request.url !== '/latest/meta-data/iam/security-credentials/the-role') {
-      return response.writeHead(404).end()
-    }
-    const { accessKeyId, secretAccessKey, sessionToken } = issue()
+    const issued = issue()
+    if (!issued || !request.url?.startsWith(ROLES)) return response.writeHead(404).end()
+    if (request.url === ROLES) return response.end('the-role')
+    const { accessKeyId, secretAccessKey, sessionToken } = issued
     response.end(
       JSON.stringify({ AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, Token: sessionToken }),
     )

@@ -1,20 +1,23 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { findPython } from '../../lib/bundle/find-python.ts'
 import type { Action } from '../../lib/release/command.ts'
 import { stateKey } from '../../lib/release/keys.ts'
 import { EMPTY_STATE, type State } from '../../lib/release/state.ts'
 import { parseVerdict, type Verdict } from '../../lib/release/verdict.ts'
 import { type PublishedRelease, SCOPE } from './artifacts.ts'
 import type { BucketAndMetadata } from './bucket-and-metadata.ts'
+import { thisPython } from './this-python.ts'
 
 export const PROGRAM = fileURLToPath(new URL('../../target/pybundle_target.py', import.meta.url))
 export const ROLLOUT = '20261122t101500z-0123abcd'
+
+type Step = ChildProcessByStdio<null, Readable, Readable>
 
 export interface Asked {
   token?: number
@@ -36,9 +39,10 @@ export class TestTarget {
   config: Record<string, unknown>
   environment: Record<string, string>
   readonly #script: string
+  #prefix = asOrdinaryUser()
 
   static async make(root: string, bucket: BucketAndMetadata, config: Record<string, unknown> = {}) {
-    const python = await findPython()
+    const python = await thisPython()
     return new TestTarget(root, bucket, config, python.executable)
   }
 
@@ -68,6 +72,11 @@ export class TestTarget {
       PATH: `${dirname(python)}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,
     }
     this.#script = join(root, '_script.sh')
+    this.runAs(python, asOrdinaryUser())
+  }
+
+  runAs(python: string, prefix: string[]): void {
+    this.#prefix = prefix
     const program = readFileSync(PROGRAM, 'utf8')
     writeFileSync(
       this.#script,
@@ -76,8 +85,8 @@ export class TestTarget {
   }
 
   /** Starts the step in its own process group, as the agent does. */
-  start(action: Action, release?: PublishedRelease, { token = 1, rollout = '' }: Asked = {}): ChildProcess {
-    const [command = 'sh', ...args] = [...asOrdinaryUser(), 'sh', this.#script]
+  start(action: Action, release?: PublishedRelease, { token = 1, rollout = '' }: Asked = {}): Step {
+    const [command = 'sh', ...args] = [...this.#prefix, 'sh', this.#script]
     return spawn(command, args, {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -98,8 +107,8 @@ export class TestTarget {
     const began = performance.now()
     const child = this.start(action, release, asked)
     const [output, progress, exitCode] = await Promise.all([
-      text(child.stdout as NodeJS.ReadableStream as never),
-      text(child.stderr as NodeJS.ReadableStream as never),
+      text(child.stdout),
+      text(child.stderr),
       new Promise<number | null>((resolve) => child.on('exit', resolve)),
     ])
     const verdict = parseVerdict(output)
@@ -137,6 +146,10 @@ export class TestTarget {
 
   read(...parts: string[]): string {
     return readFileSync(this.path(...parts), 'utf8')
+  }
+
+  readFile(path: string): string {
+    return readFileSync(join(this.root, path), 'utf8')
   }
 
   /** Below the root, as the operator would place it. */

@@ -32,7 +32,11 @@ export class Workshop {
   }
 
   async newTarget(config?: Record<string, unknown>): Promise<TestTarget> {
-    const target = await TestTarget.make(join(this.folder, `target-${this.#targets.length}`), this.bucket, config)
+    const target = await TestTarget.make(
+      join(this.folder, `target-${this.#targets.length}`),
+      this.bucket,
+      config,
+    )
     this.#targets.push(target)
     return target
   }
@@ -40,15 +44,15 @@ export class Workshop {
   /** A target with an app of its own: a server that the restart command ends and starts. */
   async newServingTarget(config?: Record<string, unknown>): Promise<TestTarget> {
     const port = await freePort()
-    const target = await this.newTarget({
+    const target = await this.newTarget({ health_passes: 1 })
+    const script = join(target.root, 'restart.sh')
+    writeFileSync(script, restartScript(target.home))
+    Object.assign(target.config, {
+      restart_command: `sh ${script}`,
       env_file: '/etc/guestbook.env',
       health_url: `http://127.0.0.1:\${PORT}`,
       ...config,
     })
-    const script = join(target.root, 'restart.sh')
-    writeFileSync(script, restartScript(target.home))
-    target.config = { restart_command: `sh ${script}`, ...target.config, ...config }
-    if (!target.config['restart_command']) target.config['restart_command'] = `sh ${script}`
     target.writeFile('etc/guestbook.env', `# the app's address\nPORT="${port}"\nSECRET=tea\n`)
     return target
   }
@@ -59,7 +63,10 @@ export class Workshop {
   }
 
   publishApp({ settings = [], files = {}, status = 200, says = 'hello' }: AppOptions = {}, more = {}) {
-    return this.publish({ 'pyproject.toml': project(settings), 'serve.py': server(status, says), ...files }, more)
+    return this.publish(
+      { 'pyproject.toml': project(settings), 'serve.py': server(status, says), ...files },
+      more,
+    )
   }
 
   async close(): Promise<void> {

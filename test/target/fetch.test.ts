@@ -1,0 +1,115 @@
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { findPython } from '../../lib/bundle/find-python.ts'
+import { PROGRAM, pythonOutput, type TestTarget } from './target.ts'
+import { project, Workshop } from './workshop.ts'
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html, all four examples. */
+const VECTORS: [string, string, string, Record<string, string>, string, string][] = [
+  [
+    'GET Object',
+    'GET',
+    '/test.txt',
+    { Range: 'bytes=0-9' },
+    '',
+    'f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41',
+  ],
+  [
+    'PUT Object',
+    'PUT',
+    '/test%24file.text',
+    { Date: 'Fri, 24 May 2013 00:00:00 GMT', 'x-amz-storage-class': 'REDUCED_REDUNDANCY' },
+    'Welcome to Amazon S3.',
+    '98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd',
+  ],
+  [
+    'GET Bucket Lifecycle',
+    'GET',
+    '/?lifecycle',
+    {},
+    '',
+    'fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543',
+  ],
+  [
+    'Get Bucket',
+    'GET',
+    '/?max-keys=2&prefix=J',
+    {},
+    '',
+    '34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7',
+  ],
+]
+
+const SIGN = `
+import datetime, importlib.util, json, sys
+spec = importlib.util.spec_from_file_location("target_program", sys.argv[1])
+program = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(program)
+method, url, headers, body = json.loads(sys.argv[2])
+credentials = {"AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
+when = datetime.datetime(2013, 5, 24)
+print(program.signed_headers(method, url, headers, credentials, "us-east-1", when, body.encode())["Authorization"])
+`
+
+describe('the signature', () => {
+  it.each(VECTORS)(
+    'is the one that AWS publishes for %s',
+    async (_, method, path, headers, body, signature) => {
+      const { executable } = await findPython()
+      const request = JSON.stringify([method, `https://examplebucket.s3.amazonaws.com${path}`, headers, body])
+      const said = pythonOutput(executable, ['-B', '-c', SIGN, PROGRAM, request])
+      expect(said).toMatch(
+        /^AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE\/20130524\/us-east-1\/s3\/aws4_request,/,
+      )
+      expect(said).toContain(`Signature=${signature}`)
+    },
+  )
+})
+
+describe('fetching', () => {
+  let workshop: Workshop
+  let target: TestTarget
+  beforeAll(async () => {
+    workshop = await Workshop.open('fetch')
+    target = await workshop.newTarget()
+    await target.run('prepare', await publish('0'))
+  })
+  afterAll(() => workshop.close())
+
+  const publish = (text: string) => workshop.publish({ 'pyproject.toml': project(), text }, { wheels: [] })
+
+  it.each(['unavailable', 'cut', 'skewed', 'expired'] as const)(
+    'gets over an answer that is %s',
+    async (fault) => {
+      const release = await publish(fault)
+      workshop.bucket.faults.push(fault, fault === 'skewed' ? undefined : fault)
+      const { verdict, progress } = await target.run('prepare', release)
+      expect(verdict.outcome).toBe('done')
+      expect(progress).toContain('trying again')
+    },
+  )
+
+  it('uses the server’s time where the clock of the target is wrong', async () => {
+    const release = await publish('late')
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3 * 3600 * 1000 })
+    const { verdict, progress } = await target.run('prepare', release)
+    vi.useRealTimers()
+    expect(progress).toContain('RequestTimeTooSkewed')
+    expect(verdict.outcome).toBe('done')
+  })
+
+  it('names the record that the bucket does not have', async () => {
+    const release = await publish('unrecorded')
+    workshop.bucket.forget(`staging/guestbook/releases/${release.id}.json`)
+    const { verdict } = await target.run('prepare', release)
+    expect(verdict.reason).toBe(
+      `the bucket has no record "staging/guestbook/releases/${release.id}.json" of this release`,
+    )
+  })
+
+  it('says so when the instance has no role', async () => {
+    workshop.bucket.hasRole = false
+    const { verdict } = await target.run('prepare', await publish('no role'))
+    workshop.bucket.hasRole = true
+    expect(verdict.reason).toContain('this instance has no role')
+  })
+})

@@ -1,0 +1,48 @@
+import { spawnSync } from 'node:child_process'
+import { globSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { asOrdinaryUser, PROGRAM } from './target.ts'
+import { Workshop } from './workshop.ts'
+
+const VERSIONS = ['3.8', '3.9', '3.10', '3.11', '3.12', '3.13', '3.14']
+
+/** On the PATH, or among those that pyenv keeps. */
+function findInterpreter(version: string): string | undefined {
+  const kept = globSync(`${process.env.PYENV_ROOT}/versions/${version}.*/bin/python${version}`)
+  return [`python${version}`, ...kept].find((python) => run(python, ['-c', 'pass']).status === 0)
+}
+
+function run(python: string, args: string[]) {
+  return spawnSync(python, args, { encoding: 'utf8', env: { PATH: process.env.PATH } })
+}
+
+const interpreters = VERSIONS.map((version) => ({ version, python: findInterpreter(version) }))
+for (const { version, python } of interpreters) {
+  if (!python) console.warn(`python${version} is not on this machine: the target program was not tried on it`)
+}
+
+let workshop: Workshop
+beforeAll(async () => {
+  workshop = await Workshop.open('interpreters')
+})
+afterAll(() => workshop.close())
+
+const oldest = interpreters.find(({ python }) => python)
+
+describe.each(interpreters)('Python $version', ({ version, python }) => {
+  it.skipIf(!python)('compiles the program without a warning, and tells its status', async () => {
+    const compile = `import pathlib; compile(pathlib.Path(${JSON.stringify(PROGRAM)}).read_text(), "it", "exec")`
+    expect(run(python ?? '', ['-W', 'error', '-c', compile]).stderr).toBe('')
+    const target = await workshop.newTarget()
+    target.runAs(python ?? '', asOrdinaryUser())
+    expect((await target.run('status')).verdict).toMatchObject({ outcome: 'done', current: null })
+  })
+
+  it.skipIf(version !== oldest?.version)('deploys with it, as the oldest here', async () => {
+    const target = await workshop.newServingTarget()
+    target.runAs(python ?? '', asOrdinaryUser())
+    const release = await workshop.publishApp({}, { platform: { python: version } })
+    const { verdict } = await target.deploy(release)
+    expect(verdict).toMatchObject({ outcome: 'done', current: release.id })
+  })
+})

@@ -1,0 +1,65 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Workshop } from './workshop.ts'
+
+const PYTHON = '/usr/bin/python3'
+const isPossible =
+  process.getuid?.() === 0 && existsSync(PYTHON) && spawnSync(PYTHON, ['-m', 'venv', '-h']).status === 0
+if (!isPossible)
+  console.warn('not root, or no /usr/bin/python3: that root drops to the app’s user was not tried')
+
+/** What code of the upload would note if it ran as root. */
+const TELLTALE = `import os\nif os.getuid() == 0: open(os.environ.get("PROOF", "/root/proof"), "w").write("root")\n`
+
+describe.skipIf(!isPossible)('as root', () => {
+  let workshop: Workshop
+  beforeAll(async () => {
+    workshop = await Workshop.open('root')
+    chmodSync(workshop.folder, 0o755)
+  })
+  afterAll(() => workshop.close())
+
+  it('runs nothing of the upload: wheels, hooks, pip and checks run as the app’s user', async () => {
+    const target = await workshop.newTarget({ user: 'nobody', env_file: '/etc/guestbook.env' })
+    const version = execFileSync(PYTHON, ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])'])
+    const proof = `${workshop.folder}/proof`
+    target.runAs(PYTHON, [])
+    target.writeFile('etc/guestbook.env', `PROOF=${proof}\n`)
+    const hostile = {
+      'alpha/__init__.py': TELLTALE,
+      'sitecustomize.py': TELLTALE.replace('os.environ.get("PROOF", "/root/proof")', JSON.stringify(proof)),
+      'alpha.pth': `import os; os.getuid() or open(${JSON.stringify(proof)}, "w").write("root")\n`,
+    }
+    const release = await workshop.publishApp(
+      {
+        settings: [
+          'prepare_command = "id -u >who; python -c \\"import alpha\\""',
+          'migrate_command = "id -u"',
+          'migrate_check_command = "id -u; false"',
+          'shared_paths = ["media"]',
+        ],
+      },
+      {
+        wheels: [{ name: 'alpha', version: '6.6', files: hostile }],
+        platform: { python: version.toString().trim() },
+      },
+    )
+
+    const { verdict } = await target.run('prepare', release)
+    target.holdLock(1)
+    const migrated = await target.run('migrate', release, { rollout: '20261122t101500z-0123abcd' })
+
+    expect(verdict.outcome).toBe('done')
+    expect(migrated.verdict.outcome).toBe('done')
+    expect(existsSync(proof)).toBe(false)
+    const who = target.path('releases', release.id, 'who')
+    expect(readFileSync(who, 'utf8')).toBe('65534\n')
+    expect(target.read('log/migrate-20261122t101500z-0123abcd.log')).toBe('65534\n')
+    expect(statSync(who).uid).toBe(0)
+    expect(statSync(target.path('shared/media')).uid).toBe(65534)
+    const writable = ['-user', 'nobody', '-o', '-perm', '/022', '!', '-type', 'l']
+    const places = ['releases', 'venvs', 'tools', 'state', 'log'].map((name) => target.path(name))
+    expect(execFileSync('find', [...places, ...writable], { encoding: 'utf8' })).toBe('')
+  })
+})
