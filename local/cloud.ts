@@ -1,16 +1,20 @@
-import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
-import { openCredentialStore } from './credentials.ts'
+import { type CredentialStore, openCredentialStore } from './credentials.ts'
 import { createEventBus } from './events/event-bus.ts'
 import { interestedFunctions, storageEvent } from './events/storage-notifications.ts'
+import { type CloudTarget, type FleetScope, Fleets } from './fleets.ts'
 import { startEndpoint } from './http/endpoint.ts'
-import { writeFileAtomically } from './lambda/atomic-file.ts'
 import { openLambda } from './lambda/lambda.ts'
 import { openProcessRecord } from './process-record.ts'
 import { createS3Service, type ObjectCreated } from './s3/service.ts'
+import { writeShellExports } from './shell-exports.ts'
+import { openSsm } from './ssm/ssm.ts'
 import { takeOver } from './takeover.ts'
 import { readAssembly } from './template/assembly.ts'
-import { readStack } from './template/local-stack.ts'
+import { fleetTags } from './template/fleet-tags.ts'
+import { type LocalStack, readStack } from './template/local-stack.ts'
+
+export type { CloudTarget, FleetScope } from './fleets.ts'
 
 export interface CloudOptions {
   /** The synthesized stack: `cdk.out`. */
@@ -30,88 +34,112 @@ export interface Cloud {
   env: Record<string, string>
   outputs: Record<string, string>
   bucket: string
+  /** Brings a fleet to at least this many targets, those of before first; all of its targets. */
+  startFleet(fleet: FleetScope & { count: number }): Promise<CloudTarget[]>
+  addTarget(fleet: FleetScope): Promise<CloudTarget>
+  targets(): readonly CloudTarget[]
   stop(): Promise<void>
 }
 
-const REGION = 'us-east-1'
-const ACCOUNT = '123456789012'
+const PLACE = { region: 'us-east-1', account: '123456789012' }
 
 export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const { assembly, directory, port, reset = false } = options
-  const stack = readStack(readAssembly(assembly), { region: REGION, account: ACCOUNT })
-  const release = await takeOver(directory, { reset })
+  const stack = readStack(readAssembly(assembly), PLACE)
+  const giveBack = await takeOver(directory, { reset })
   const credentials = openCredentialStore(directory)
-  const processes = openProcessRecord(join(directory, 'processes'))
   let url = ''
-
-  const bus = createEventBus({
-    region: REGION,
-    account: ACCOUNT,
-    rules: stack.rules,
-    invoke: (functionArn, payload) => lambda.invokeLater(functionArn, payload),
-  })
-  const lambda = openLambda({
-    directory: join(directory, 'lambda'),
-    region: REGION,
-    account: ACCOUNT,
-    functions: stack.functions,
-    aliases: stack.aliases,
-    credentials,
-    processes,
-    endpointUrl: () => url,
-    putEvent: bus.put,
-  })
-  const notify = (created: ObjectCreated) => {
-    for (const functionArn of interestedFunctions(stack.notifications, created)) {
-      lambda.invokeLater(functionArn, storageEvent(created, REGION))
-    }
-  }
-  const s3 = createS3Service({
-    directory: join(directory, 's3'),
-    region: REGION,
-    account: ACCOUNT,
-    onObjectCreated: notify,
-  })
+  const parts = openParts(stack, directory, credentials, () => url)
+  const { s3, lambda, ssm, bus } = parts
   for (const { name, isVersioned } of stack.buckets) await s3.createBucket(name, { versioned: isVersioned })
 
-  const services = { s3, lambda: lambda.service }
+  const services = { s3, lambda: lambda.service, ...ssm.services }
   const endpoint = await startEndpoint({ port, credentials, services }).catch((error) => {
-    release()
+    giveBack()
     throw error
   })
   url = endpoint.url
   lambda.resume()
   bus.startSchedules()
 
-  const { accessKeyId, secretAccessKey } = credentials.issue('user/operator')
   const bucket = stack.buckets[0]?.name ?? ''
-  const env = {
-    AWS_ENDPOINT_URL: url,
-    AWS_REGION: REGION,
-    AWS_DEFAULT_REGION: REGION,
-    AWS_ACCESS_KEY_ID: accessKeyId,
-    AWS_SECRET_ACCESS_KEY: secretAccessKey,
-    PYBUNDLE_BUCKET: bucket,
-  }
-  writeEnvironment(join(directory, 'env'), env)
+  const env = clientEnvironment(url, bucket, credentials)
+  writeShellExports(join(directory, 'env'), env)
   return {
     url,
     env,
     outputs: stack.outputs,
     bucket,
+    startFleet: ({ count, ...scope }) => parts.fleets.start(scope, count),
+    addTarget: (scope) => parts.fleets.add(scope),
+    targets: () => parts.fleets.running(),
     async stop() {
       bus.close()
-      await lambda.close()
+      await Promise.all([parts.fleets.stop(), lambda.close()])
+      ssm.close()
       await endpoint.close()
-      release()
+      giveBack()
     },
   }
 }
 
-/** For a shell to read: `. .local/env`. */
-function writeEnvironment(file: string, env: Record<string, string>): void {
-  const exports = Object.entries(env).map(([name, value]) => `export ${name}='${value}'\n`)
-  // A token or profile of before would be signed with or preferred.
-  writeFileAtomically(file, `${exports.join('')}unset AWS_SESSION_TOKEN AWS_PROFILE\n`)
-  chmodSync(file, 0o600)
+function openParts(
+  stack: LocalStack,
+  directory: string,
+  credentials: CredentialStore,
+  endpointUrl: () => string,
+) {
+  const processes = openProcessRecord(join(directory, 'processes'))
+  const ssm = openSsm({ ...PLACE, directory: join(directory, 'ssm'), endpointUrl })
+  for (const document of stack.documents) ssm.putDocument(document)
+  for (const association of stack.associations) ssm.putAssociation(toAssociation(association))
+
+  const bus = createEventBus({
+    ...PLACE,
+    rules: stack.rules,
+    invoke: (functionArn, payload) => lambda.invokeLater(functionArn, payload),
+  })
+  const lambda = openLambda({
+    ...PLACE,
+    directory: join(directory, 'lambda'),
+    functions: stack.functions,
+    aliases: stack.aliases,
+    credentials,
+    processes,
+    endpointUrl,
+    putEvent: bus.put,
+  })
+  const notify = (created: ObjectCreated) => {
+    for (const functionArn of interestedFunctions(stack.notifications, created)) {
+      lambda.invokeLater(functionArn, storageEvent(created, PLACE.region))
+    }
+  }
+  const s3 = createS3Service({ ...PLACE, directory: join(directory, 's3'), onObjectCreated: notify })
+  const fleets = new Fleets(join(directory, 'fleets.json'), async ({ instanceId, environment, app }) => {
+    ssm.registerInstance(instanceId, fleetTags(stack, environment, app))
+    throw new Error('no targets yet')
+  })
+  return { s3, lambda, ssm, bus, fleets }
+}
+
+function toAssociation(given: LocalStack['associations'][number]) {
+  return {
+    documentName: given.Name,
+    associationName: given.AssociationName,
+    parameters: given.Parameters,
+    targets: given.Targets,
+    scheduleExpression: given.ScheduleExpression,
+  }
+}
+
+function clientEnvironment(url: string, bucket: string, credentials: CredentialStore) {
+  const { accessKeyId, secretAccessKey } = credentials.issue('user/operator')
+  return {
+    AWS_ENDPOINT_URL: url,
+    AWS_REGION: PLACE.region,
+    AWS_DEFAULT_REGION: PLACE.region,
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+    PYBUNDLE_BUCKET: bucket,
+  }
 }
