@@ -2,6 +2,7 @@ import type { SendCommand$ } from '@aws-sdk/client-ssm'
 import { JsonCodec2 } from '@smithy/core/protocols'
 import { NormalizedSchema } from '@smithy/core/schema'
 import { readBody, type Service, ServiceError } from '../http/service.ts'
+import { toJson } from '../lambda/rest-json.ts'
 
 /** An operation's schema as an SDK client exports it. */
 type OperationSchema = typeof SendCommand$
@@ -71,9 +72,6 @@ async function readInput({ schema }: Operation, text: string): Promise<Members> 
   }
 }
 
-function writeOutput({ schema }: Operation, output: Members): string {
-  if (!schema) return JSON.stringify(output)
-  const serializer = new JsonCodec2(SETTINGS).createSerializer()
-  serializer.write(NormalizedSchema.of(schema[5]), output)
-  return Buffer.from(serializer.flush()).toString()
+function writeOutput({ schema }: Operation, output: Members): string | Buffer {
+  return schema ? toJson(schema[5], output) : JSON.stringify(output)
 }
