@@ -1,6 +1,8 @@
 import { Command, CommanderError } from 'commander'
 import { explainAwsError } from '../lib/cli/explain-aws-error.ts'
+import type { LocalOptions } from '../lib/cli/local.ts'
 import type { AppOptions } from '../lib/cli/open-app.ts'
+import type { PromoteOptions } from '../lib/cli/promote.ts'
 import type { PublishOptions } from '../lib/cli/publish.ts'
 import { UserError } from '../lib/user-error.ts'
 
@@ -91,6 +93,16 @@ runs<PublishOptions>(
   async (options) => (await import('../lib/cli/publish-code.ts')).publishCode(options),
 )
 
+runs<PromoteOptions>(
+  appCommand('promote', 'Roll out in one environment exactly the bytes that another one runs.', [
+    'pybundle promote --from staging --to production',
+  ])
+    .requiredOption('--from <name>', 'the environment whose release is wanted')
+    .requiredOption('--to <name>', 'the environment that gets it')
+    .option('--detach', 'ask for the rollout and leave, instead of following it'),
+  async (options) => (await import('../lib/cli/promote.ts')).promote(options),
+)
+
 runs<AppOptions>(
   appCommand('status', 'What an environment runs, and how the latest rollouts ended.', [
     'pybundle status --environment production',
@@ -104,6 +116,19 @@ runs<AppOptions>(
     console.log(options.json ? JSON.stringify(status) : renderStatus(status))
     return 0
   },
+)
+
+runs<LocalOptions>(
+  program
+    .command('local')
+    .description(
+      'The local cloud in the foreground, until Ctrl-C: the synthesized stack, and local targets for each fleet.',
+    )
+    .option('--port <number>', 'of S3, SSM and Lambda (4580)')
+    .option('--targets <number>', 'how many targets each fleet has (2)')
+    .option('--reset', 'forget everything that was deployed before')
+    .addHelpText('after', '\nExamples:\n  pybundle local --targets 5\n  pybundle local --reset'),
+  async (options) => (await import('../lib/cli/local.ts')).localCommand(options),
 )
 
 try {

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
-import { type Cloud, startCloud } from '../../local/cloud.ts'
+import type { Cloud } from '../../local/cloud.ts'
 import { parseFleets } from '../config/fleets.ts'
 import { UserError } from '../user-error.ts'
 import { synthesize } from './synthesis.ts'
@@ -28,6 +28,8 @@ export async function localCommand(options: LocalOptions): Promise<number> {
   const directory = resolve(options.directory ?? join(CHECKOUT, '.local'))
   const stopped = stopSignal()
   const assembly = await synthesize(checkout(), say)
+  // What it stands on is not part of the packed tool.
+  const { startCloud } = await import('../../local/cloud.ts')
   const cloud = await startCloud({ assembly, directory, port, reset: options.reset ?? false })
   try {
     await startFleets(cloud, count)

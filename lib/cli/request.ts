@@ -12,19 +12,22 @@ export interface Asked {
   bundle: Artifact
   code: Artifact
   revision: string | undefined
+  /** The environment that is promoted from. */
+  from?: string | undefined
 }
 
 /** Writes the request, last of all, and follows what becomes of it; returns the exit code. */
 export async function askFor(
   { store, scope }: OpenedApp,
-  { id, bundle, code, revision }: Asked,
+  { id, bundle, code, revision, from }: Asked,
   { detach, json }: { detach?: boolean | undefined; json?: boolean | undefined },
 ): Promise<number> {
   const release = releaseId({ bundle: bundle.digest, code: code.digest })
   const request: Request = {
     format: 1,
     id,
-    action: 'deploy',
+    action: from ? 'promote' : 'deploy',
+    ...(from && { from }),
     ...scope,
     bundle: { key: bundle.key, digest: bundle.digest },
     code: { key: code.key, digest: code.digest },

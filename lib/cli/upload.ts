@@ -1,10 +1,7 @@
 import type { ArtifactStore } from '../aws/artifact-store.ts'
+import { DIGEST_METADATA, REQUEST_METADATA } from '../release/artifact-metadata.ts'
 import { type Artifact, formatSize } from './artifacts.ts'
 import { step } from './steps.ts'
-
-/** The request that follows is named in the metadata, so that the functions leave the artifact to it. */
-const REQUEST_METADATA = 'pybundle-request'
-const DIGEST_METADATA = 'pybundle-sha256'
 
 /** Uploads what is not in the bucket yet. */
 export async function uploadArtifact(

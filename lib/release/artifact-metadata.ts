@@ -6,5 +6,5 @@ export const REQUEST_METADATA = 'pybundle-request'
 /** The bundle that dropped code wants, instead of the desired release's. */
 export const BUNDLE_METADATA = 'pybundle-bundle'
 
-/** The file's own sha256, so that nothing is uploaded twice. */
-export const DIGEST_METADATA = 'pybundle-sha256'
+/** The digest of the bundle or code, so that nothing is uploaded twice. */
+export const DIGEST_METADATA = 'pybundle-digest'

@@ -1,0 +1,60 @@
+import { randomUUID } from 'node:crypto'
+import { DIGEST_METADATA, REQUEST_METADATA } from '../release/artifact-metadata.ts'
+import { type AppScope, releaseKey, stateKey } from '../release/keys.ts'
+import { type PinnedObject, type ReleaseRecord, releaseRecord } from '../release/release.ts'
+import { requestId } from '../release/request.ts'
+import { state as stateSchema } from '../release/state.ts'
+import { UserError } from '../user-error.ts'
+import type { Artifact } from './artifacts.ts'
+import { type AppOptions, type OpenedApp, openApp } from './open-app.ts'
+import { askFor } from './request.ts'
+import { step } from './steps.ts'
+
+export interface PromoteOptions extends Omit<AppOptions, 'environment'> {
+  from: string
+  to: string
+  detach?: boolean | undefined
+}
+
+/** Asks the next environment for exactly the bytes that run in this one. */
+export async function promote(options: PromoteOptions): Promise<number> {
+  if (options.from === options.to) throw new UserError(`--from and --to both name "${options.to}".`)
+  const from = openApp({ ...options, environment: options.from })
+  const to = openApp({ ...options, environment: options.to })
+  const { release, revision, ...running } = await currentRelease(from)
+  const id = requestId(new Date(), randomUUID())
+  const artifacts = await step(`Copying release ${release} to ${options.to}`, async ({ result }) => {
+    const bundle = await bring(running.bundle, from, to, id)
+    const code = await bring(running.code, from, to, id)
+    result(`Release ${release} of ${options.from} is in the bucket of ${options.to}`)
+    return { bundle, code }
+  })
+  return askFor(to, { id, ...artifacts, revision, from: options.from }, options)
+}
+
+async function currentRelease({ store, scope }: OpenedApp): Promise<ReleaseRecord> {
+  const stored = await store.readJson(stateKey(scope))
+  const current = stored ? stateSchema.parse(stored).current : null
+  if (current) return releaseRecord.parse(await store.readJson(releaseKey(scope, current.release)))
+  throw new UserError(
+    `${scope.app} runs nothing in ${scope.environment} that could be promoted. Publish a release there first: pybundle publish-release --environment ${scope.environment}`,
+  )
+}
+
+/** What is there already is not copied again; the functions hold it against its digest either way. */
+async function bring(
+  { key: source, versionId, digest }: PinnedObject,
+  from: OpenedApp,
+  to: OpenedApp,
+  id: string,
+): Promise<Artifact> {
+  const key = source.replace(prefixOf(from.scope), prefixOf(to.scope))
+  const metadata = { [REQUEST_METADATA]: id, [DIGEST_METADATA]: digest }
+  const stored = await to.store.head(key)
+  if (stored?.metadata[DIGEST_METADATA] !== digest) {
+    await to.store.transfer({ from: from.store, object: { key: source, versionId }, key, metadata })
+  }
+  return { key, digest }
+}
+
+const prefixOf = ({ environment, app }: AppScope) => `${environment}/${app}/`
