@@ -5,7 +5,7 @@ import type { Service } from '../http/endpoint.ts'
 import type { ProcessRecord } from '../process-record.ts'
 import { openAsyncInvocations } from './async-invocations.ts'
 import { durableOperations } from './durable/durable-operations.ts'
-import { createDurableEngine } from './durable/engine.ts'
+import { DurableEngine } from './durable/engine.ts'
 import { type Execution, isRunning } from './durable/execution.ts'
 import { openExecutionStore } from './durable/execution-store.ts'
 import { checkStart } from './durable/start-execution.ts'
@@ -53,7 +53,7 @@ export function openLambda(options: LambdaOptions): Lambda {
   const runner = createFunctionRunner({ ...options, registry, logDirectory: join(directory, 'logs') })
   const versionOf = (execution: Execution) => registry.version(execution.functionName, execution.version)
 
-  const engine = createDurableEngine({
+  const engine = new DurableEngine({
     store: openExecutionStore(join(directory, 'executions')),
     invoke: (execution, payload) => runner.run(versionOf(execution), execution.functionArn, payload),
     limits: (execution) => versionOf(execution).config.durable ?? LONGEST_EXECUTION,

@@ -1,6 +1,7 @@
-import type { ErrorObject, OperationUpdate } from '@aws-sdk/client-lambda'
+import type { ErrorObject, Operation, OperationUpdate } from '@aws-sdk/client-lambda'
 import { Operation$ } from '@aws-sdk/client-lambda'
 import { ServiceError } from '../../http/endpoint.ts'
+import type { DurableSettings } from '../function-config.ts'
 import { toJson } from '../rest-json.ts'
 import type { InvocationResult } from '../runtime-api.ts'
 import { applyUpdates } from './apply-updates.ts'
@@ -10,157 +11,169 @@ import { settleInvocation } from './invocation-outcome.ts'
 import { sleepUntil } from './sleep-until.ts'
 import { findStarted, newCheckpointToken, newExecution, type StartOptions } from './start-execution.ts'
 
-/** Runs durable executions: invokes, checkpoints, waits, invokes again; all state is on disk. */
-export interface DurableEngine {
-  start(options: Omit<StartOptions, 'now'>): Execution
-  /** Resolves when the execution has ended. */
-  ended(execution: Execution): Promise<void>
-  checkpoint(arn: string, checkpoint: Checkpoint): { token: string; changed: Execution['operations'] }
-  stop(arn: string, error: ErrorObject | undefined): Date
-  find(arn: string): Execution
-  all(): Execution[]
-  /** Goes on with what ran when the local cloud was ended. */
-  resume(): void
-  close(): void
+export interface DurableEngineOptions {
+  store: ExecutionStore
+  invoke(execution: Execution, payload: Buffer): Promise<InvocationResult>
+  limits(execution: Execution): DurableSettings
+  onStatusChange(execution: Execution): void
 }
 
 export interface Checkpoint {
   token: string
+  /** Of one try and its repetitions. */
   clientToken: string | undefined
   updates: readonly OperationUpdate[]
 }
 
-export interface DurableEngineOptions {
-  store: ExecutionStore
-  invoke(execution: Execution, payload: Buffer): Promise<InvocationResult>
-  limits(execution: Execution): { executionTimeoutSeconds: number; retentionDays: number }
-  onStatusChange(execution: Execution): void
+interface Drive {
+  done: Promise<void>
+  stop: AbortController
 }
 
-export function createDurableEngine(options: DurableEngineOptions): DurableEngine {
-  const { store, invoke, limits, onStatusChange } = options
-  const closing = new AbortController()
-  const running = new Map<string, { done: Promise<void>; stop: AbortController }>()
+/** Runs durable executions: invokes, takes checkpoints, waits, invokes again; all state is on disk. */
+export class DurableEngine {
+  readonly #options: DurableEngineOptions
+  readonly #closing = new AbortController()
+  readonly #drives = new Map<string, Drive>()
 
-  const deadlineOf = (execution: Execution) =>
-    new Date(execution.startTimestamp.getTime() + limits(execution).executionTimeoutSeconds * 1000)
-
-  const end = (execution: Execution, ...how: TailOf<typeof endExecution>) => {
-    endExecution(execution, ...how)
-    saveEnd(execution)
-  }
-  const saveEnd = (execution: Execution) => {
-    store.save(execution)
-    onStatusChange(execution)
+  constructor(options: DurableEngineOptions) {
+    this.#options = options
   }
 
-  const drive = async (execution: Execution, stop: AbortSignal) => {
-    const deadline = deadlineOf(execution)
-    const expired = sleepUntil(deadline, stop)
-    while (isRunning(execution)) {
-      const due = nextInvocation(execution) ?? deadline
-      await sleepUntil(due < deadline ? due : deadline, stop)
-      if (stop.aborted) return
-      if (Date.now() >= deadline.getTime()) return end(execution, 'TIMED_OUT', new Date())
-      const result = await Promise.race([invokeOnce(execution), expired])
-      if (stop.aborted) return
-      if (!result) return end(execution, 'TIMED_OUT', new Date())
-      delete execution.invoking
-      settleInvocation(execution, result, new Date())
-      if (isRunning(execution)) store.save(execution)
-      else saveEnd(execution)
+  /** A new execution, or the one that was started by the same name. */
+  start(options: Omit<StartOptions, 'now'>): Execution {
+    const start = { ...options, now: new Date() }
+    const known = findStarted(this.all(), start)
+    if (known) return known
+    const execution = newExecution(start)
+    this.#save(execution, { isNews: true })
+    this.#run(execution)
+    return execution
+  }
+
+  /** Resolves when the execution has ended. */
+  async ended({ id }: Execution): Promise<void> {
+    await this.#drives.get(id)?.done
+  }
+
+  /** Takes what the function did; the operations that are different now, and the token for the next time. */
+  checkpoint(arn: string, checkpoint: Checkpoint): { token: string; changed: Operation[] } {
+    const execution = this.find(arn)
+    if (!isRepeated(execution, checkpoint)) {
+      this.#accept(execution, checkpoint)
+      this.#save(execution)
+    }
+    const changed = new Set(execution.lastCheckpoint?.changed)
+    return {
+      token: execution.checkpointToken,
+      changed: execution.operations.filter(({ Id }) => changed.has(Id ?? '')),
     }
   }
 
-  const invokeOnce = (execution: Execution) => {
+  /** What the function is doing goes on until its next checkpoint is refused. */
+  stop(arn: string, error: ErrorObject | undefined): Date {
+    const execution = this.find(arn)
+    if (isRunning(execution)) {
+      endExecution(execution, 'STOPPED', new Date(), { error })
+      this.#save(execution, { isNews: true })
+      this.#drives.get(execution.id)?.stop.abort()
+    }
+    return execution.endTimestamp ?? new Date()
+  }
+
+  find(arn: string): Execution {
+    const found = this.all().find((execution) => execution.arn === arn)
+    if (found) return found
+    const message = `Durable execution not found: ${arn}`
+    throw new ServiceError(404, 'ResourceNotFoundException', message, { Type: 'User' })
+  }
+
+  all(): Execution[] {
+    return this.#options.store.all()
+  }
+
+  /** Goes on with what ran when the local cloud was ended, and forgets what is past its retention. */
+  resume(): void {
+    for (const execution of this.all()) {
+      if (isRunning(execution)) {
+        if (execution.invoking) execution.nextTryTimestamp = new Date()
+        this.#run(execution)
+      } else if (this.#isForgotten(execution)) this.#options.store.remove(execution)
+    }
+  }
+
+  close(): void {
+    this.#closing.abort()
+  }
+
+  #run(execution: Execution): void {
+    const stop = new AbortController()
+    const done = this.#drive(execution, AbortSignal.any([stop.signal, this.#closing.signal])).finally(() => {
+      stop.abort()
+      this.#drives.delete(execution.id)
+    })
+    this.#drives.set(execution.id, { done, stop })
+  }
+
+  async #drive(execution: Execution, stop: AbortSignal): Promise<void> {
+    const seconds = this.#options.limits(execution).executionTimeoutSeconds
+    const deadline = new Date(execution.startTimestamp.getTime() + seconds * 1000)
+    const expired = sleepUntil(deadline, stop)
+    while (isRunning(execution)) {
+      await Promise.race([sleepUntil(nextInvocation(execution) ?? deadline, stop), expired])
+      if (stop.aborted) return
+      const result =
+        Date.now() < deadline.getTime() && (await Promise.race([this.#invoke(execution), expired]))
+      // What it did up to here is on disk; the next local cloud goes on.
+      if (stop.aborted) return
+      delete execution.invoking
+      if (result) settleInvocation(execution, result, new Date())
+      else endExecution(execution, 'TIMED_OUT', new Date())
+      this.#save(execution, { isNews: !isRunning(execution) })
+    }
+  }
+
+  #invoke(execution: Execution): Promise<InvocationResult> {
     const updated = completeDue(execution, new Date())
     delete execution.nextTryTimestamp
     delete execution.lastCheckpoint
     execution.invoking = true
     execution.checkpointToken = newCheckpointToken()
-    store.save(execution)
-    return invoke(execution, invocationPayload(execution, updated))
+    this.#save(execution)
+    return this.#options.invoke(execution, invocationPayload(execution, updated))
   }
 
-  const run = (execution: Execution) => {
-    const stop = new AbortController()
-    const done = drive(execution, AbortSignal.any([stop.signal, closing.signal])).finally(() => {
-      stop.abort()
-      running.delete(execution.id)
-    })
-    running.set(execution.id, { done, stop })
+  #accept(execution: Execution, { token, clientToken = '', updates }: Checkpoint): void {
+    if (!isRunning(execution) || token !== execution.checkpointToken) throw staleToken()
+    const now = new Date()
+    const changed = [...applyUpdates(execution, updates, now), ...completeDue(execution, now)]
+    execution.checkpointToken = newCheckpointToken()
+    execution.lastCheckpoint = { clientToken, changed }
   }
 
-  const engine: DurableEngine = {
-    start(start) {
-      const known = findStarted(store.all(), { ...start, now: new Date() })
-      if (known) return known
-      const execution = newExecution({ ...start, now: new Date() })
-      store.save(execution)
-      onStatusChange(execution)
-      run(execution)
-      return execution
-    },
-    ended: async ({ id }) => running.get(id)?.done,
-    checkpoint(arn, { token, clientToken, updates }) {
-      const execution = engine.find(arn)
-      const repeated = clientToken !== undefined && execution.lastCheckpoint?.clientToken === clientToken
-      if (!repeated) {
-        if (!isRunning(execution) || token !== execution.checkpointToken) throw staleToken()
-        const now = new Date()
-        const changed = [...completeDue(execution, now), ...applyUpdates(execution, updates, now)]
-        execution.checkpointToken = newCheckpointToken()
-        execution.lastCheckpoint = { clientToken: clientToken ?? '', changed }
-        store.save(execution)
-      }
-      const changed = new Set(execution.lastCheckpoint?.changed)
-      return {
-        token: execution.checkpointToken,
-        changed: execution.operations.filter(({ Id }) => changed.has(Id ?? '')),
-      }
-    },
-    stop(arn, error) {
-      const execution = engine.find(arn)
-      if (isRunning(execution)) {
-        end(execution, 'STOPPED', new Date(), { error })
-        running.get(execution.id)?.stop.abort()
-      }
-      return execution.endTimestamp ?? new Date()
-    },
-    find(arn) {
-      const found = store.all().find((execution) => execution.arn === arn)
-      if (found) return found
-      const message = `Durable execution not found: ${arn}`
-      throw new ServiceError(404, 'ResourceNotFoundException', message, { Type: 'User' })
-    },
-    all: store.all,
-    resume() {
-      const isForgotten = (execution: Execution) =>
-        execution.endTimestamp !== undefined &&
-        Date.now() - execution.endTimestamp.getTime() > limits(execution).retentionDays * 86_400_000
-      for (const execution of store.all()) {
-        if (isForgotten(execution)) store.remove(execution)
-        else if (isRunning(execution)) {
-          if (execution.invoking) execution.nextTryTimestamp = new Date()
-          run(execution)
-        }
-      }
-    },
-    close: () => closing.abort(),
+  #save(execution: Execution, { isNews = false } = {}): void {
+    this.#options.store.save(execution)
+    if (isNews) this.#options.onStatusChange(execution)
   }
-  return engine
+
+  #isForgotten(execution: Execution): boolean {
+    const { retentionDays } = this.#options.limits(execution)
+    return Date.now() - Number(execution.endTimestamp ?? Date.now()) > retentionDays * 86_400_000
+  }
 }
 
-type TailOf<F> = F extends (first: never, ...rest: infer Rest) => unknown ? Rest : never
+function isRepeated({ lastCheckpoint }: Execution, { clientToken }: Checkpoint): boolean {
+  return clientToken !== undefined && lastCheckpoint?.clientToken === clientToken
+}
 
+/** What the SDK's handler is invoked with. */
 function invocationPayload({ arn, checkpointToken, operations }: Execution, updated: string[]): Buffer {
+  const Operations = operations.map((operation) => JSON.parse(toJson(Operation$, operation).toString()))
   return Buffer.from(
     JSON.stringify({
       DurableExecutionArn: arn,
       CheckpointToken: checkpointToken,
-      InitialExecutionState: {
-        Operations: operations.map((operation) => JSON.parse(toJson(Operation$, operation).toString())),
-      },
+      InitialExecutionState: { Operations },
       ...(updated.length > 0 && { UpdatedOperationIds: updated }),
     }),
   )
