@@ -52,7 +52,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
   const commands = runCommand(ssm)
   const policy = policyOf(environment.fleets, input)
   let desired: ServedRelease
-  let previous: ServedRelease | null
+  let hasPrevious: boolean
   let document: PinnedDocument
 
   const record = (change: Parameters<typeof updateRecord>[3]) =>
@@ -126,13 +126,13 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
         const members = await listFleet(ssm, policy.tags)
         return {
           desired: state.desired,
-          previous: state.current,
+          hasPrevious: state.current !== null,
           document: await commands.pinDocument(documentName(input.environment, input.app)),
           targets: members.filter(({ online }) => online).map(({ target }) => target),
         }
       })
       if (!claimed) return undefined
-      ;({ desired, previous, document } = claimed)
+      ;({ desired, hasPrevious, document } = claimed)
       const [first, ...others] = claimed.targets
       if (!first) return { refusal: noTargets(policy), targets: [''], waves: policy.waves }
       return { targets: [first, ...others], waves: policy.waves }
@@ -169,10 +169,9 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
 
     /** Who failed has put the previous release back by itself; here those go back that had succeeded. */
     async rollBack(activated: readonly string[], failure: string): Promise<void> {
-      const back = previous ?? { release: '', bundle: '', code: '' }
-      const result = await now({ name: 'roll back', targets: activated, action: 'revert', served: back })
+      const result = await now({ name: 'roll back', targets: activated, action: 'revert', served: desired })
       if (result.failure) return steps.end('failed', `${failure} Going back failed too: ${result.failure}`)
-      await steps.end(previous ? 'rolled-back' : 'failed', failure)
+      await steps.end(hasPrevious ? 'rolled-back' : 'failed', failure)
     },
 
     /** From here on the release is the fleet's current one; who came during the rollout catches up to it. */
