@@ -20,6 +20,7 @@ import hmac
 import http.client
 import json
 import os
+import pathlib
 import platform
 import pwd
 import random
@@ -132,7 +133,7 @@ def status(target, command):
     return dict(
         done(""),
         previous=target.previous(current),
-        prepared=[id for id in names_in(target.releases) if target.marker(id)][:40],
+        prepared=[path.name for path in entries(target.releases) if target.marker(path.name)][:40],
         token=target.memory["token"],
         venvs=len(target.ready_venvs()),
     )
@@ -194,14 +195,14 @@ def refuse_full_disk(target, record):
 
 
 def unpack_code(target, record):
-    archive, folder = os.path.join(target.tmp, "archive"), os.path.join(target.tmp, "release")
+    archive, folder = target.tmp / "archive", target.tmp / "release"
     with target.report.phase("fetch"):
         digest = target.bucket.save(record["code"], archive)
     if digest != record["code"]["digest"]:
         raise Failed('"%s" is not the released code: its sha256 is %s' % (record["code"]["key"], digest))
     with target.report.phase("unpack"):
         unpack_archive(archive, folder)
-        os.unlink(archive)
+        archive.unlink()
     return folder
 
 
@@ -214,12 +215,12 @@ def find_venv(target, bundle):
 
 
 def build_venv(target, record):
-    bundle, parts = os.path.join(target.tmp, "bundle"), os.path.join(target.tmp, "parts")
+    bundle, parts = target.tmp / "bundle", target.tmp / "parts"
     with target.report.phase("fetch"):
         target.bucket.save(record["bundle"], bundle)
     with target.report.phase("verify"):
         manifest = take_bundle_apart(bundle, record["bundle"]["digest"], parts)
-        os.unlink(bundle)
+        bundle.unlink()
     python = choose_python(manifest["platform"])
     members = manifest["members"]
     id = sha256_of(json.dumps([members["requirements.txt"]["sha256"], python], sort_keys=True))[:12]
@@ -227,10 +228,10 @@ def build_venv(target, record):
     if marker is None:
         with target.report.phase("install"):
             pip = unpack_pip(target, members, parts)
-            install(target, os.path.join(target.venvs, id), python, pip, parts)
-        marker = {"bundles": [], "python": python, "pip": os.path.basename(pip)}
+            install(target, target.venvs / id, python, pip, parts)
+        marker = {"bundles": [], "python": python, "pip": pip.name}
     marker["bundles"] = marker["bundles"][-20:] + [record["bundle"]["digest"]]
-    write_json(os.path.join(target.venvs, id, ".ready"), marker)
+    write_json(target.venvs / id / ".ready", marker)
     shutil.rmtree(parts)
     return id
 
@@ -240,20 +241,19 @@ def unpack_pip(target, members, parts):
     wheel = next((name for name in members if name.startswith("tools/pip-")), None)
     if wheel is None:
         raise Failed("the bundle has no tools/pip-*.whl to install with")
-    home = os.path.join(target.tools, "pip-" + members[wheel]["sha256"][:12])
-    if not os.path.isdir(home):
-        folder = os.path.join(target.tmp, "pip")
-        unpack_archive(os.path.join(parts, wheel), folder)
-        os.rename(folder, home)
+    home = target.tools / ("pip-" + members[wheel]["sha256"][:12])
+    if not home.exists():
+        unpack_archive(parts / wheel, target.tmp / "pip")
+        (target.tmp / "pip").rename(home)
     return home
 
 
 def install(target, venv, python, pip, parts):
     target.discard(venv)
-    os.mkdir(venv)
+    venv.mkdir()
     environment = dict(plain_environment(target), PIP_CONFIG_FILE="/dev/null")
     create = [python["path"], "-I", "-m", "venv", "--without-pip", venv]
-    fill = [os.path.join(venv, "bin", "python"), "-I", "-c", INSTALL, pip]
+    fill = [venv / "bin/python", "-I", "-c", INSTALL, pip]
     with target.lent_to_user(venv), target.lent_to_user(pip), target.open_log("install") as log:
         for command in (create, fill):
             if target.run_as_user(command, parts, environment, log) != 0:
@@ -286,21 +286,21 @@ def place_release(target, record, code, venv):
     app = read_app_settings(target, code, venv)
     for name in app["shared_paths"]:
         link_shared_path(target, code, name)
-    os.symlink("../../venvs/" + venv, os.path.join(code, ".venv"))
-    home = os.path.join(target.releases, id)
+    os.symlink("../../venvs/" + venv, code / ".venv")
+    home = target.releases / id
     target.discard(home)
     # The hook runs at the final path, which what it writes may name; without its marker nobody uses it yet.
-    os.rename(code, home)
+    code.rename(home)
     marker = {"release": id, "revision": record.get("revision"), "venv": venv, "app": app}
     marker.update(bundle=record["bundle"]["digest"], code=record["code"]["digest"])
-    compile_code = [os.path.join(home, ".venv/bin/python"), "-I", "-m", "compileall", "-qq", home]
+    compile_code = [home / ".venv/bin/python", "-I", "-m", "compileall", "-qq", home]
     with target.report.phase("hooks"), target.lent_to_user(home), target.open_log("prepare") as log:
         target.run_as_user(compile_code, home, plain_environment(target), log)
         target.report.say("preparing: %s" % (app["prepare_command"] or "nothing to run"))
         if app["prepare_command"] and run_hook(target, marker, "prepare_command", log) != 0:
             raise Failed("prepare_command failed: %s" % app["prepare_command"], log.tail())
     os.sync()
-    write_json(os.path.join(home, MARKER), marker)
+    write_json(home / MARKER, marker)
 
 
 MARKER = ".pybundle-release.json"
@@ -316,14 +316,14 @@ APP_SETTINGS = {
 
 def read_app_settings(target, code, venv):
     """pybundle.toml, or [tool.pybundle] of pyproject.toml."""
-    own, project = os.path.join(code, "pybundle.toml"), os.path.join(code, "pyproject.toml")
-    file = own if os.path.isfile(own) else project
-    content = read_toml(target, file, venv) if os.path.isfile(file) else {}
+    own, project = code / "pybundle.toml", code / "pyproject.toml"
+    file = own if own.is_file() else project
+    content = read_toml(target, file, venv) if file.is_file() else {}
     said = content if file == own else content.get("tool", {}).get("pybundle", {})
     app = {key: said.get(key, default) for key, default in APP_SETTINGS.items()}
     for key, default in APP_SETTINGS.items():
         if type(app[key]) is not type(default):
-            raise Failed('%s: "%s" must be a %s' % (os.path.basename(file), key, type(default).__name__))
+            raise Failed('%s: "%s" must be a %s' % (file.name, key, type(default).__name__))
     if app["app"] not in ("", target.app):
         raise Failed('this is code of the app "%s", not of "%s"' % (app["app"], target.app))
     return app
@@ -336,28 +336,28 @@ def read_toml(target, file, venv):
         "except ImportError:\n sys.path.insert(0, sys.argv[1])\n from pip._vendor import tomli as toml\n"
         "json.dump(toml.loads(sys.stdin.buffer.read().decode()), sys.stdout, default=str)"
     )
-    pip = os.path.join(target.tools, target.ready_venvs()[venv]["pip"])
-    command = [os.path.join(target.venvs, venv, "bin/python"), "-I", "-c", script, pip]
+    pip = target.tools / target.ready_venvs()[venv]["pip"]
+    command = [target.venvs / venv / "bin/python", "-I", "-c", script, pip]
     settings = {"env": plain_environment(target), "preexec_fn": target.become_user}
     with open(file, "rb") as stream, target.open_log("prepare") as log:
         read = subprocess.run(command, stdin=stream, stdout=subprocess.PIPE, stderr=log, **settings)
         if read.returncode != 0:
-            raise Failed("%s cannot be read" % os.path.basename(file), log.tail())
+            raise Failed("%s cannot be read" % file.name, log.tail())
     return json.loads(read.stdout)
 
 
 def link_shared_path(target, code, name):
     """A folder, unless a file is already there."""
     parts = safe_parts(name)
-    shared, link = os.path.join(target.shared, *parts), os.path.join(code, *parts)
+    shared, link = target.shared.joinpath(*parts), code.joinpath(*parts)
     with target.acting_as_user():
         if not os.path.lexists(shared):
-            os.makedirs(shared)
-    os.makedirs(os.path.dirname(link), exist_ok=True)
-    if not is_inside(os.path.dirname(link), code):
+            shared.mkdir(parents=True)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not is_inside(link.parent, code):
         raise Failed('the shared path "%s" lies behind a link' % name)
     remove(link)
-    os.symlink("../" * (len(parts) + 1) + os.path.join("shared", *parts), link)
+    os.symlink("../" * (len(parts) + 1) + "/".join(["shared", *parts]), link)
 
 
 # --- Migrate: once for the fleet, detached from the command that started it ----------------------------
@@ -365,7 +365,7 @@ def link_shared_path(target, code, name):
 
 
 def migration_path(target, rollout):
-    return os.path.join(target.state, "migrations", rollout + ".json")
+    return target.state / "migrations" / (rollout + ".json")
 
 
 def migration_record(target, rollout):
@@ -374,7 +374,7 @@ def migration_record(target, rollout):
 
 def migration_lock(target):
     """None while a migration runs."""
-    return try_lock(os.path.join(target.state, "migration.lock"))
+    return try_lock(target.state / "migration.lock")
 
 
 def running_migration(target):
@@ -383,9 +383,8 @@ def running_migration(target):
     if lock is not None:
         os.close(lock)
         return None
-    names = names_in(os.path.join(target.state, "migrations"))
-    rollouts = [name[: -len(".json")] for name in names if name.endswith(".json")]
-    running = [one for one in rollouts if migration_record(target, one)["status"] == "running"]
+    records = (target.state / "migrations").glob("*.json")
+    running = [path.stem for path in records if read_json(path)["status"] == "running"]
     return running[0] if running else "(starting)"
 
 
@@ -397,7 +396,7 @@ def nothing_to_migrate(target, release):
 
 
 def start_migration(target, rollout, release):
-    os.makedirs(os.path.dirname(migration_path(target, rollout)), exist_ok=True)
+    migration_path(target, rollout).parent.mkdir(exist_ok=True)
     lock = migration_lock(target)
     child = os.fork()
     if child == 0:
@@ -502,10 +501,10 @@ def put_previous_back(target, id, why=None):
 
 
 def point_current(target, id):
-    link = target.current_link + ".new"
+    link = target.home / "current.new"
     remove(link)
-    os.symlink(os.path.join("releases", id), link)
-    os.replace(link, target.current_link)
+    os.symlink("releases/" + id, link)
+    link.replace(target.current_link)
     sync_folder(target.home)
 
 
@@ -579,10 +578,10 @@ def health_objection(target, url, id):
     if says and says != id:
         return "is answered by release %s" % says
     # Old workers may answer beside new ones: whoever holds the listening socket must be of the new release.
-    folder = os.path.realpath(target.releases) + os.sep
+    folder = os.path.realpath(target.releases) + "/"
     holders = holders_of(listening_sockets(parts.port or connection.default_port))
-    homes = [os.readlink(process + "/cwd") for process in holders]
-    serving = {home[len(folder) :].split(os.sep)[0] for home in homes if home.startswith(folder)}
+    homes = [os.readlink(process / "cwd") for process in holders]
+    serving = {home[len(folder) :].split("/")[0] for home in homes if home.startswith(folder)}
     if serving - {id}:
         return "is also served by release %s" % " ".join(sorted(serving - {id}))
     if not serving and not says and os.path.exists("/proc/net/tcp"):
@@ -617,8 +616,8 @@ def app_log_since(target, sizes, began):
 
 def log_sizes(target):
     ours = ("deploy.log", "install.log", "prepare.log")
-    paths = [os.path.join(target.log, name) for name in names_in(target.log) if name not in ours]
-    return {path: os.path.getsize(path) for path in paths if os.path.isfile(path) and not os.path.islink(path)}
+    paths = [path for path in entries(target.log) if path.name not in ours and not path.is_symlink()]
+    return {path: path.stat().st_size for path in paths}
 
 
 # --- Prune ---------------------------------------------------------------------------------------------
@@ -637,20 +636,21 @@ def running_below(folder):
     found = set()
     pattern = re.compile(re.escape(os.path.realpath(folder)) + "/([0-9a-f]{12})")
     for process in processes():
-        with contextlib.suppress(OSError), open(process + "/cmdline", errors="replace") as arguments:
-            found.update(pattern.findall(os.readlink(process + "/cwd") + "\0" + arguments.read()))
+        with contextlib.suppress(OSError):
+            found.update(pattern.findall(os.readlink(process / "cwd")))
+            found.update(pattern.findall((process / "cmdline").read_text(errors="replace")))
     return found
 
 
 def processes():
-    return ["/proc/" + name for name in names_in("/proc") if name.isdigit()]
+    return [path for path in entries(pathlib.Path("/proc")) if path.name.isdigit()]
 
 
 def holders_of(names):
     """Processes that hold one of these open, as /proc names them."""
     for process in processes():
         with contextlib.suppress(OSError):
-            if any(os.readlink(descriptor.path) in names for descriptor in os.scandir(process + "/fd")):
+            if any(os.readlink(descriptor.path) in names for descriptor in os.scandir(process / "fd")):
                 yield process
 
 
@@ -666,11 +666,11 @@ class Target:
         self.environment, self.app = config["environment"], config["app"]
         # Where targets share a machine as plain directories, the operator's absolute paths lie below this.
         self.root = os.environ.get("PYBUNDLE_ROOT", "")
-        self.home = os.path.join(self.root + config["base"], self.app)
+        self.home = pathlib.Path(self.root + config["base"], self.app)
         for name in ("releases", "venvs", "shared", "log", "state", "tools", "tmp"):
-            setattr(self, name, os.path.join(self.home, name))
-        self.current_link = os.path.join(self.home, "current")
-        self.memory_path = os.path.join(self.state, "target.json")
+            setattr(self, name, self.home / name)
+        self.current_link = self.home / "current"
+        self.memory_path = self.state / "target.json"
         self.bucket = Bucket(config["bucket"], config["region"], report)
         self.user = find_user(config["user"]) if os.geteuid() == 0 else None
         self.memory = self.recall()
@@ -680,7 +680,7 @@ class Target:
         """One command at a time. The lock dies with this process: nothing that it starts inherits it."""
         self.lay_out()
         self.report.open_log(self.log_path("deploy"))
-        path = os.path.join(self.state, "lock")
+        path = self.state / "lock"
         lock = wait_for(LOCK_SECONDS, lambda: try_lock(path))
         if lock is None:
             raise Refused("another command is at work on this target: %s" % last_lines(path))
@@ -690,30 +690,30 @@ class Target:
         try:
             self.end_orphans()
             self.heed(command)
-            for name in names_in(self.tmp):
-                remove(os.path.join(self.tmp, name))
+            for path in entries(self.tmp):
+                remove(path)
             yield
         finally:
             os.close(lock)
 
     def lay_out(self):
         for folder in (self.releases, self.venvs, self.log, self.tools, self.tmp):
-            os.makedirs(folder, exist_ok=True)
-        os.makedirs(self.state, mode=0o700, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
+        self.state.mkdir(mode=0o700, exist_ok=True)
         if not os.path.lexists(self.shared):
-            os.mkdir(self.shared)
+            self.shared.mkdir()
             if self.user:
                 os.lchown(self.shared, self.user.pw_uid, self.user.pw_gid)
 
     def end_orphans(self):
         """What a killed command had started may still be writing. It holds this lock, which it inherited."""
-        path = os.path.join(self.state, "work.lock")
+        path = self.state / "work.lock"
 
         def lock_or_kill():
             lock = try_lock(path)
             for process in holders_of({os.path.realpath(path)}) if lock is None else ():
-                if int(os.path.basename(process)) != os.getpid():
-                    os.kill(int(os.path.basename(process)), signal.SIGKILL)
+                if int(process.name) != os.getpid():
+                    os.kill(int(process.name), signal.SIGKILL)
             return lock
 
         self.work_lock = wait_for(LOCK_SECONDS, lock_or_kill)
@@ -746,7 +746,7 @@ class Target:
             write_json(self.memory_path, self.memory)
 
     def current(self):
-        return os.path.basename(os.readlink(self.current_link)) if os.path.islink(self.current_link) else None
+        return os.path.basename(os.readlink(self.current_link)) if self.current_link.is_symlink() else None
 
     def serves(self, id):
         return self.current() == id == self.memory["release"] and self.memory["proven"]
@@ -755,7 +755,7 @@ class Target:
         return next((good for good in self.memory["good"] if good != id and self.marker(good)), None)
 
     def marker(self, id):
-        return read_json(os.path.join(self.releases, id, MARKER))
+        return read_json(self.releases / id / MARKER)
 
     def prepared(self, id):
         marker = self.marker(id)
@@ -764,19 +764,19 @@ class Target:
         return marker
 
     def ready_venvs(self):
-        markers = {id: read_json(os.path.join(self.venvs, id, ".ready")) for id in names_in(self.venvs)}
+        markers = {venv.name: read_json(venv / ".ready") for venv in entries(self.venvs)}
         return {id: marker for id, marker in markers.items() if marker is not None}
 
     def discard_others(self, folder, keep):
-        for name in names_in(folder):
-            if name not in keep:
-                self.discard(os.path.join(folder, name))
+        for path in entries(folder):
+            if path.name not in keep:
+                self.discard(path)
 
     def discard(self, path):
         """Moved away first: a folder that is being removed is never seen half."""
         if os.path.lexists(path):
-            grave = os.path.join(self.tmp, "gone-" + os.path.basename(path))
-            os.rename(path, grave)
+            grave = self.tmp / ("gone-" + path.name)
+            path.rename(grave)
             remove(grave)
 
     def become_user(self):
@@ -822,7 +822,7 @@ class Target:
         return subprocess.Popen(command, **streams, **settings).wait()
 
     def log_path(self, name):
-        return os.path.join(self.log, name + ".log")
+        return self.log / (name + ".log")
 
     def open_log(self, name):
         return Log(self.log_path(name))
@@ -872,17 +872,16 @@ def give(folder, uid, gid):
 
 def run_hook(target, release, name, log, inherits=None):
     """One of the app's commands, in its release, with what the app will have: env_file and the virtualenv."""
-    home = os.path.join(target.releases, release["release"])
-    venv = os.path.join(target.venvs, release["venv"])
+    home, venv = target.releases / release["release"], target.venvs / release["venv"]
     environment = dict(plain_environment(target), **read_env_file(target))
-    environment.update(VIRTUAL_ENV=venv, PATH=venv + "/bin:" + environment["PATH"])
+    environment.update(VIRTUAL_ENV=str(venv), PATH="%s/bin:%s" % (venv, environment["PATH"]))
     return target.run_as_user(["/bin/sh", "-c", release["app"][name]], home, environment, log, inherits)
 
 
 def plain_environment(target):
     """Nothing of ours leaks: no PIP_*, no PYTHON*, no credentials, no proxy."""
     path = os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-    environment = {"PATH": path, "LANG": "C.UTF-8", "HOME": target.shared}
+    environment = {"PATH": path, "LANG": "C.UTF-8", "HOME": str(target.shared)}
     if target.user:
         environment.update(USER=target.user.pw_name, LOGNAME=target.user.pw_name)
     return environment
@@ -893,7 +892,7 @@ def read_env_file(target):
     if not target.config.get("env_file"):
         return {}
     path = target.root + target.config["env_file"]
-    own = path.startswith(target.shared + os.sep)
+    own = path.startswith("%s/" % target.shared)
     try:
         with target.acting_as_user() if own else contextlib.suppress(), open(path, encoding="utf-8") as file:
             lines = [line.strip() for line in file]
@@ -923,7 +922,7 @@ def take_bundle_apart(file, bundle_id, folder):
             if manifest["format"] != 2 or set(infos) != set(manifest["members"]):
                 raise Failed("the bundle has other members than its pybundle.json names")
             for name, info in infos.items():
-                take_member(bundle, info, manifest["members"][name], os.path.join(folder, name))
+                take_member(bundle, info, manifest["members"][name], folder / name)
             return manifest
     except (*UNREADABLE, KeyError) as error:
         raise Failed("the bundle cannot be read: %s" % error)
@@ -932,8 +931,8 @@ def take_bundle_apart(file, bundle_id, folder):
 def take_member(bundle, info, expected, path):
     if not MEMBER.fullmatch(info.filename):
         raise Failed('a bundle has no member "%s"' % info.filename[:80])
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with bundle.open(info) as source, open(path, "xb") as copy:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with bundle.open(info) as source, path.open("xb") as copy:
         digest, size = copy_hashed(source, copy)
     if (digest, size) != (expected["sha256"], expected["size"]):
         raise Failed('"%s" in the bundle is damaged: its sha256 is %s' % (info.filename, digest))
@@ -990,7 +989,7 @@ UNREADABLE = (
 
 
 def unpack_archive(file, folder):
-    os.mkdir(folder)
+    folder.mkdir()
     links, budget = [], {"bytes": MAX_UNPACKED_BYTES, "files": MAX_UNPACKED_FILES}
     try:
         for name, kind, mode, to, content in zip_entries(file) if zipfile.is_zipfile(file) else tar_entries(file):
@@ -1039,7 +1038,7 @@ def new_place(folder, name, budget):
     parts = safe_parts(name)
     if not parts or parts[0] in (".venv", MARKER):
         raise Failed('the archive must not contain "%s"' % name[:80])
-    path = os.path.join(make_folders(folder, parts[:-1]), parts[-1])
+    path = make_folders(folder, parts[:-1]) / parts[-1]
     if os.path.lexists(path):
         raise Failed('"%s" is in the archive twice' % name[:80])
     budget["files"] -= 1
@@ -1051,9 +1050,9 @@ def new_place(folder, name, budget):
 def make_folders(folder, parts):
     """Never through a link."""
     for part in parts:
-        folder = os.path.join(folder, part)
+        folder = folder / part
         with contextlib.suppress(FileExistsError):
-            os.mkdir(folder)
+            folder.mkdir()
         if not stat.S_ISDIR(os.lstat(folder).st_mode):
             raise Failed('"%s" in the archive is a folder and something else' % "/".join(parts)[:80])
     return folder
@@ -1226,20 +1225,20 @@ def copy_hashed(source, copy, limit=None):
 def read_json(path):
     """None when it is not there."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
+        return json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
 def write_json(path, content):
     """The old content or the new one, also after a power cut."""
-    with open(path + ".new", "w", encoding="utf-8") as file:
+    new = path.parent / (path.name + ".new")
+    with new.open("w", encoding="utf-8") as file:
         json.dump(content, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(path + ".new", path)
-    sync_folder(os.path.dirname(path))
+    new.replace(path)
+    sync_folder(path.parent)
 
 
 def sync_folder(path):
@@ -1248,19 +1247,19 @@ def sync_folder(path):
     os.close(descriptor)
 
 
-def names_in(folder):
-    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+def entries(folder):
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def remove(path):
-    if os.path.isdir(path) and not os.path.islink(path):
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     elif os.path.lexists(path):
-        os.unlink(path)
+        path.unlink()
 
 
 def is_inside(path, folder):
-    return (os.path.realpath(path) + os.sep).startswith(os.path.realpath(folder) + os.sep)
+    return (os.path.realpath(path) + "/").startswith(os.path.realpath(folder) + "/")
 
 
 def try_lock(path):
