@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
+import type { Entry, ZipFile } from 'yauzl'
 import type { Digest } from '../release/digest.ts'
 import { UserError } from '../user-error.ts'
 import type { BundleManifest } from './manifest.ts'
@@ -32,17 +33,27 @@ function readFrom(handle: Awaited<ReturnType<typeof open>>): RangeSource['read']
 }
 
 async function verifyMembers({ manifest, zip, entries }: OpenBundle): Promise<void> {
-  for (const [name, listed] of Object.entries(manifest.members)) {
-    const entry = entries.get(name)
-    if (!entry) continue
-    const hash = createHash('sha256')
-    try {
-      for await (const chunk of await zip.openReadStreamPromise(entry)) hash.update(chunk)
-    } catch (error) {
-      throw new UserError(`"${name}" cannot be read: the file was cut off or changed.`, { cause: error })
-    }
-    if (hash.digest('hex') !== listed.sha256) {
+  for (const [name, entry] of entries) {
+    const digest = await digestMember(zip, entry)
+    const listed = manifest.members[name]
+    if (listed && listed.sha256 !== digest) {
       throw new UserError(`"${name}" is not what pybundle.json says: its sha256 differs.`)
     }
+  }
+}
+
+async function digestMember(zip: ZipFile, entry: Entry): Promise<Digest> {
+  try {
+    // Other readers go by the header before the member, not by the directory at the end.
+    const header = await zip.readLocalFileHeaderPromise(entry)
+    if (!header.fileName.equals(entry.fileNameRaw)) throw new Error('it has two names')
+    const hash = createHash('sha256')
+    for await (const chunk of await zip.openReadStreamPromise(entry)) hash.update(chunk)
+    return hash.digest('hex')
+  } catch (error) {
+    throw new UserError(
+      `"${entry.fileName}" cannot be read: the file was cut off or changed (${(error as Error).message}).`,
+      { cause: error },
+    )
   }
 }

@@ -69,5 +69,7 @@ async function append(archive: TarArchive, { path, kind, content }: CodeFile, da
       : { name: path, date, mode: kind === 'executable' ? 0o755 : 0o644 }
   const added = once(archive, 'entry')
   archive.append(kind === 'symlink' ? '' : content, entry)
-  await added
+  const [{ name }] = await added
+  // archiver mends what some systems cannot hold: it would be another file on the target.
+  if (name !== path) throw new UserError(`the file name "${path}" cannot be archived: rename it.`)
 }

@@ -34,6 +34,8 @@ async function tarNames(stream: Readable): Promise<string[]> {
   const entries = extract()
   entries.on('entry', (header, content, next) => {
     names.push(header.name.replace(/^\.\//, ''))
+    // The pipeline fails with the same error; here it would end the process.
+    content.on('error', () => {})
     content.on('end', next).resume()
   })
   const copy = stream.pipe(new PassThrough())

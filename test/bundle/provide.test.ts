@@ -1,0 +1,166 @@
+import { appendFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { describe, expect, it, vi } from 'vitest'
+import { pipEnvironment } from '../../lib/bundle/pip.ts'
+import { makeBundle, useLaptop, writeApp } from './laptop.ts'
+import { startIndex } from './package-index.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+
+useLaptop()
+
+const ARM = ['amazon-linux-2023-arm64', '3.11'] as const
+
+describe('a bundle of local sources', () => {
+  const vendor = [
+    { name: 'alpha', requires: ['beta>=1', 'gamma; python_version<"3"'] },
+    { name: 'beta', version: '1.2' },
+  ]
+  const app = () => writeApp({ requirements: './vendor/alpha\n./vendor/beta\n', vendor })
+
+  it('leaves them as they were, needs no index, and installs with plain pip where there is none', async () => {
+    const folder = app()
+    const { file, wheels, manifest } = await makeBundle(folder)
+    expect(readdirSync(join(folder, 'vendor/alpha'), { recursive: true })).toHaveLength(4)
+    expect(wheels).toEqual(['alpha-1.0-py3-none-any.whl', 'beta-1.2-py3-none-any.whl'])
+    expect(manifest.roots).toEqual(['alpha', 'beta'])
+    expect(await installByHand(file)).toBe('1.0 1.2')
+  })
+
+  it('is made once, and again when a source or the platform changes', async () => {
+    const folder = app()
+    writeFileSync(join(folder, 'vendor/beta/note'), String(Math.random()))
+    const first = await makeBundle(folder)
+    const again = await makeBundle(folder)
+    expect([again.digest, again.isReused, again.news]).toEqual([first.digest, true, []])
+    expect(again.why).toMatch(/^requirements and 2 local sources unchanged since /)
+
+    expect((await makeBundle(folder, ...ARM)).isReused).toBe(false)
+    appendFileSync(join(folder, 'vendor/beta/beta.py'), 'new = True\n')
+    const changed = await makeBundle(folder)
+    expect(changed.digest).not.toBe(first.digest)
+    expect(changed.news).toEqual(['building beta', expect.stringMatching(/^resolving/), 'packing 2 wheels'])
+  })
+
+  it('is made anew when the kept one was damaged', async () => {
+    const folder = app()
+    const { file, digest } = await makeBundle(folder)
+    writeFileSync(file, 'damaged')
+    expect(await makeBundle(folder)).toMatchObject({ digest, isReused: false })
+  })
+
+  it('asks the index for what they need and do not bring', async () => {
+    const index = await startIndex([
+      { name: 'gamma', version: '3.0' },
+      { name: 'beta', version: '99.0' },
+    ])
+    vi.stubEnv('PIP_INDEX_URL', index.url)
+    const folder = writeApp({
+      requirements: './vendor/needy\n./vendor/beta\n',
+      vendor: [
+        { name: 'needy', requires: ['gamma', 'beta'] },
+        { name: 'beta', version: '1.2' },
+      ],
+    })
+    const { wheels } = await makeBundle(folder)
+    expect(wheels).toEqual([
+      'beta-1.2-py3-none-any.whl',
+      'gamma-3.0-py3-none-any.whl',
+      'needy-1.0-py3-none-any.whl',
+    ])
+  })
+
+  it('is refused with what pip says of a source that cannot be built', async () => {
+    const folder = writeApp({ requirements: './vendor/broken', vendor: [{ name: 'broken' }] })
+    writeFileSync(join(folder, 'vendor/broken/_backend/backend.py'), 'raise SystemError("no compiler")')
+    await expect(makeBundle(folder)).rejects.toThrow(
+      /could not build a wheel from .*broken:[\s\S]*no compiler/,
+    )
+  })
+})
+
+describe('a bundle for another platform', () => {
+  it('holds what that platform needs, not what this machine would', async () => {
+    const index = await startIndex([
+      {
+        name: 'app',
+        requires: [
+          'old; python_version<"3.12"',
+          'arm; platform_machine=="aarch64"',
+          'x86; platform_machine=="x86_64"',
+        ],
+      },
+      { name: 'old' },
+      { name: 'arm', tag: 'cp311-cp311-manylinux_2_17_aarch64' },
+      { name: 'arm', version: '2.0', tag: 'cp311-cp311-manylinux_2_35_aarch64' },
+      { name: 'arm', version: '3.0', tag: 'cp312-cp312-manylinux_2_17_aarch64' },
+      { name: 'x86' },
+    ])
+    vi.stubEnv('PIP_INDEX_URL', index.url)
+    const { wheels, manifest } = await makeBundle(writeApp({ requirements: 'app\n' }), ...ARM)
+    expect(wheels).toEqual([
+      'app-1.0-py3-none-any.whl',
+      'arm-1.0-cp311-cp311-manylinux_2_17_aarch64.whl',
+      'old-1.0-py3-none-any.whl',
+    ])
+    expect(manifest).toMatchObject({
+      platform: { machine: 'aarch64', libc: ['glibc', '2.34'], python: '3.11' },
+      roots: ['app'],
+    })
+  })
+
+  it('is refused where a local source was built for this machine only', async () => {
+    const vendor = [{ name: 'native', tag: 'cp311-cp311-linux_x86_64' }]
+    const folder = writeApp({ requirements: './vendor/native', vendor })
+    await expect(makeBundle(folder, ...ARM)).rejects.toThrow(
+      '"native-1.0-cp311-cp311-linux_x86_64.whl" is for cp311-cp311-linux_x86_64, not for aarch64, glibc 2.34, Python 3.11',
+    )
+  })
+
+  it('is refused where the index has nothing that fits, without the credentials of the index', async () => {
+    const index = await startIndex([{ name: 'native', tag: 'cp311-cp311-manylinux_2_17_x86_64' }])
+    vi.stubEnv('PIP_INDEX_URL', index.url.replace('//', '//me:secret@'))
+    const error = await makeBundle(writeApp({ requirements: 'native' }), ...ARM).catch((thrown) => thrown)
+    expect(error.message).toMatch(
+      /^could not resolve for aarch64, glibc 2.34, Python 3.11:[\s\S]*No matching distribution found for native/,
+    )
+    expect(error.message).not.toContain('secret')
+  })
+})
+
+describe("pip's settings", () => {
+  const settings = { PATH: '/bin', PIP_TARGET: '/x', PIP_INDEX_URL: 'https://index', PYTHONPATH: '/y' }
+
+  it('of the index are the only ones that reach it', () => {
+    expect(pipEnvironment(settings, true)).toMatchObject({ PATH: '/bin', PIP_INDEX_URL: 'https://index' })
+    expect(Object.keys(pipEnvironment(settings, true))).not.toEqual(expect.arrayContaining(['PIP_TARGET']))
+    expect(Object.keys(pipEnvironment(settings, true))).not.toEqual(expect.arrayContaining(['PYTHONPATH']))
+  })
+
+  it('do not reach it at all where no index is asked', () => {
+    const { PIP_CONFIG_FILE, ...rest } = pipEnvironment(settings, false)
+    expect(PIP_CONFIG_FILE).toBe('/dev/null')
+    expect(Object.keys(rest).filter((name) => name.startsWith('PIP_'))).toEqual(['PIP_NO_INDEX'])
+  })
+})
+
+/** As a person would on a machine without network and without pip: unzip, make a virtualenv, install. */
+async function installByHand(bundle: string): Promise<string> {
+  const folder = temporaryFolder()
+  const offline = { cwd: folder, env: pipEnvironment(process.env, false), extendEnv: false }
+  await execa('python3', ['-m', 'zipfile', '-e', bundle, '.'], offline)
+  await execa('python3', ['-m', 'venv', '--without-pip', 'venv'], offline)
+  const pip = join('tools', readdirSync(join(folder, 'tools'))[0] ?? '', 'pip')
+  const python = join(folder, 'venv/bin/python')
+  await execa(
+    python,
+    [pip, 'install', '--no-index', '--find-links=wheels', '--require-hashes', '-r', 'requirements.txt'],
+    offline,
+  )
+  const { stdout } = await execa(
+    python,
+    ['-c', 'import alpha, beta; print(alpha.version, beta.version)'],
+    offline,
+  )
+  return stdout
+}
