@@ -167,6 +167,7 @@ def done(reason):
 def prepare_release(target, asked):
     if target.marker(asked.release):
         return done("was prepared already")
+    read_env_file(target)
     record = read_release_record(target, asked)
     refuse_full_disk(target, record)
     code = unpack_code(target, record)
@@ -454,7 +455,7 @@ def wait_for_migration(target, rollout):
 def activate_release(target, id):
     if target.serves(id):
         return done("was active already")
-    target.prepared(id)
+    health_url(target, target.prepared(id))  # what it lacks is told before anything is switched
     try:
         serve(target, id)
         return done("active")
@@ -476,9 +477,10 @@ def serve(target, id):
             restart(target)
         with target.report.phase("health"):
             prove_health(target, release)
-    except Failed as failure:
-        failure.log = app_log_since(target, logs, began)
-        raise
+    except Exception as error:
+        if not isinstance(error, Failed):
+            target.report.say(traceback.format_exc())
+        raise Failed(str(error), app_log_since(target, logs, began))
     target.remember(proven=True, good=[id] + [good for good in target.memory["good"] if good != id])
 
 
@@ -533,9 +535,9 @@ def restart(target):
 
 def prove_health(target, release):
     """The new release answers 200, so many times in a row, before the deadline."""
-    if not target.config.get("health_url"):
-        return
     url = health_url(target, release)
+    if not url:
+        return
     seconds, passes, pause = target.config["health_seconds"], 0, 0.2
     deadline = time.monotonic() + seconds
     while True:
@@ -550,12 +552,12 @@ def prove_health(target, release):
 
 
 def health_url(target, release):
-    variables = read_env_file(target)
+    url, variables = target.config.get("health_url"), read_env_file(target)
     try:
-        url = re.sub(r"\$\{(\w+)\}", lambda match: variables[match.group(1)], target.config["health_url"])
+        url = url and re.sub(r"\$\{(\w+)\}", lambda match: variables[match.group(1)], url)
     except KeyError as missing:
         raise Failed("health_url needs %s, which env_file does not set" % missing)
-    return url.rstrip("/") + "/" + release["app"]["health_path"].lstrip("/")
+    return url and url.rstrip("/") + "/" + release["app"]["health_path"].lstrip("/")
 
 
 def health_objection(target, url, id):
@@ -579,8 +581,7 @@ def health_objection(target, url, id):
         return "is answered by release %s" % says
     # Old workers may answer beside new ones: whoever holds the listening socket must be of the new release.
     folder = os.path.realpath(target.releases) + "/"
-    holders = holders_of(listening_sockets(parts.port or connection.default_port))
-    homes = [os.readlink(process / "cwd") for process in holders]
+    homes = [home for _, home in holders_of(listening_sockets(parts.port or connection.default_port))]
     serving = {home[len(folder) :].split("/")[0] for home in homes if home.startswith(folder)}
     if serving - {id}:
         return "is also served by release %s" % " ".join(sorted(serving - {id}))
@@ -610,14 +611,12 @@ def app_log_since(target, sizes, began):
             output = subprocess.run(journal, stdout=subprocess.PIPE, timeout=10).stdout
             said.append(output.decode(errors="replace").strip())
     grown = [path for path, size in log_sizes(target).items() if size > sizes.get(path, 0)]
-    said += [last_lines(path, sizes.get(path, 0)) for path in sorted(grown, key=os.path.getmtime)]
-    return "\n".join(said)
+    return "\n".join(said + [last_lines(path, sizes.get(path, 0)) for path in grown])
 
 
 def log_sizes(target):
     ours = ("deploy.log", "install.log", "prepare.log")
-    paths = [path for path in entries(target.log) if path.name not in ours and not path.is_symlink()]
-    return {path: path.stat().st_size for path in paths}
+    return {path: path.lstat().st_size for path in entries(target.log) if path.name not in ours}
 
 
 # --- Prune ---------------------------------------------------------------------------------------------
@@ -647,11 +646,11 @@ def processes():
 
 
 def holders_of(names):
-    """Processes that hold one of these open, as /proc names them."""
+    """Process id and working folder of who holds one of these open, as /proc names them."""
     for process in processes():
         with contextlib.suppress(OSError):
             if any(os.readlink(descriptor.path) in names for descriptor in os.scandir(process / "fd")):
-                yield process
+                yield int(process.name), os.readlink(process / "cwd")
 
 
 # --- The target: its folders, its lock, its memory, its user -------------------------------------------
@@ -711,9 +710,9 @@ class Target:
 
         def lock_or_kill():
             lock = try_lock(path)
-            for process in holders_of({os.path.realpath(path)}) if lock is None else ():
-                if int(process.name) != os.getpid():
-                    os.kill(int(process.name), signal.SIGKILL)
+            for process, _ in holders_of({os.path.realpath(path)}) if lock is None else ():
+                if process != os.getpid():
+                    os.kill(process, signal.SIGKILL)
             return lock
 
         self.work_lock = wait_for(LOCK_SECONDS, lock_or_kill)

@@ -102,6 +102,19 @@ describe('activate', () => {
     expect(verdict.reason).toMatch(/does not answer .*; there is no release to go back to$/)
   })
 
+  it('switches nothing where the health URL cannot be told', async () => {
+    const { config } = target
+    await target.deploy(good, 15)
+    target.config = { ...config, health_url: 'http://127.0.0.1:${TEAPOT}' }
+    const { verdict } = await target.deploy(await workshop.publishApp({ says: 'no teapot' }), 16)
+    target.config = config
+    expect(verdict).toMatchObject({
+      outcome: 'failed',
+      current: good.id,
+      reason: "health_url needs 'TEAPOT', which env_file does not set",
+    })
+  })
+
   it('refuses once the rollout is over', async () => {
     const release = await workshop.publishApp({ says: 'too late' })
     await target.run('prepare', release, { token: 20 })
