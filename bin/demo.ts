@@ -51,7 +51,12 @@ try {
 
   const { app } = readAppConfig(resolve(ROOT, example))
   const ledger = new Ledger(cloud.env, cloud.bucket)
-  team = await Team.start({ example: resolve(ROOT, example), env: cloud.env, bucket: cloud.bucket, say })
+  team = await Team.start({
+    example: resolve(ROOT, example),
+    env: cloud.env,
+    cache: resolve(DIRECTORY, 'cache'),
+    say,
+  })
   const rows = await firstHour({ cloud, team, ledger, app, act, say })
 
   act('What each target says of itself')

@@ -34,15 +34,20 @@ export function appFolder(app = '.', environment = process.env): string {
   return resolve(environment.INIT_CWD ?? process.cwd(), app)
 }
 
-/** What the command line says comes before what the configuration says. */
+/**
+ * What the command line says comes before what the configuration says. A bucket of PYBUNDLE_BUCKET, as the local
+ * cloud's exports name it, is reached as the AWS variables beside it say.
+ */
 function openStore({ file, environments }: AppConfig, options: AppOptions): ArtifactStore {
-  const { environment, bucket, region, profile } = options
-  const configured = environments[environment]
-  const known = Object.keys(environments)
+  const { environment, region, profile } = options
   if (!isName(environment))
     throw new UserError(`"${environment}" is not the name of an environment: ${NAME_RULE}.`)
+  const known = Object.keys(environments)
+  const configured = environments[environment]
+  const bucket = options.bucket ?? process.env.PYBUNDLE_BUCKET
   if (!configured && !(bucket && known.length === 0))
     throw new UserError(unknownEnvironment(environment, known, file))
+  if (!options.bucket && bucket) return artifactStore({ bucket, region, profile })
   return artifactStore({
     bucket: bucket ?? configured?.bucket ?? '',
     region: region ?? configured?.region,

@@ -11,7 +11,8 @@ export interface TeamOptions {
   example: string
   /** What points any AWS client at the local cloud. */
   env: Record<string, string>
-  bucket: string
+  /** A cache of its own, so that the first bundle is really made. */
+  cache: string
   say: (line: string) => void
 }
 
@@ -45,9 +46,9 @@ export class Team {
 
   /** Runs a command of the CLI as a user would, telling what it says as it says it. */
   async run(command: string, ...args: string[]): Promise<number> {
-    const { say, env, bucket } = this.#options
-    const child = execa('node', [CLI, command, ...args, '--app', this.repository, '--bucket', bucket], {
-      env: { ...env, ...(process.stderr.isTTY && { FORCE_COLOR: '1' }) },
+    const { say, env, cache } = this.#options
+    const child = execa('node', [CLI, command, ...args, '--app', this.repository], {
+      env: { ...env, XDG_CACHE_HOME: cache, ...(process.stderr.isTTY && { FORCE_COLOR: '1' }) },
       reject: false,
       stdin: 'ignore',
     })
