@@ -1,0 +1,47 @@
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { execa, type Options } from 'execa'
+import { type Cloud, startCloud } from '../../local/cloud.ts'
+
+export const ROOT = resolve(import.meta.dirname, '../..')
+
+/** A local cloud with a fleet, and a repository with guestbook in a subfolder of it. */
+export async function teamAtWork({ targets }: { targets: number }) {
+  const directory = await mkdtemp(join(tmpdir(), 'pybundle-e2e-'))
+  const assembly = join(directory, 'cdk.out')
+  await execa('node', ['bin/app.ts'], { cwd: ROOT, env: { CDK_OUTDIR: assembly } })
+  const cloud = await startCloud({ assembly, directory: join(directory, 'cloud'), port: 0 })
+  const fleet = await cloud.startFleet({ environment: 'staging', app: 'guestbook', count: targets })
+  const repository = join(directory, 'repository')
+  const app = join(repository, 'services', 'guestbook')
+  await cp(join(ROOT, 'examples/guestbook'), app, { recursive: true })
+  const env = { ...cloud.env, XDG_CACHE_HOME: join(directory, 'cache') }
+  const run = (file: string, args: string[], options: Options = {}) =>
+    execa(file, args, { env, cwd: app, reject: false, all: true, stdin: 'ignore', ...options })
+
+  const git = (...args: string[]) => execa('git', args, { cwd: repository })
+  const commit = async (message: string) => {
+    await git('add', '--all')
+    await git('-c', 'user.name=T', '-c', 'user.email=t@example.com', 'commit', '--quiet', '-m', message)
+  }
+  await git('init', '--quiet', '--initial-branch=main')
+  await commit('first')
+
+  return {
+    cloud,
+    fleet,
+    app,
+    directory,
+    run,
+    commit,
+    pybundle: (...args: string[]) => run('node', [join(ROOT, 'bin/pybundle.mjs'), ...args]),
+    write: (file: string, content: string) => writeFile(join(app, file), content),
+    async close() {
+      await cloud.stop()
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+export type TeamAtWork = Awaited<ReturnType<typeof teamAtWork>> & { cloud: Cloud }
