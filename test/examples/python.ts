@@ -3,6 +3,7 @@ import { cpSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { findPython } from '../../lib/bundle/find-python.ts'
 
 const run = promisify(execFile)
 const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url))
@@ -26,10 +27,6 @@ export function copyExample(name: string, folder: string, revisions: number[] = 
   return folder
 }
 
-const FIND_PIP = `
-import ensurepip, glob, os
-print(glob.glob(os.path.join(os.path.dirname(ensurepip.__file__), '_bundled', 'pip-*.whl'))[0])`
-
 /** With the pip that Python itself carries: nothing need be installed. */
 export async function pip(
   args: string[],
@@ -37,8 +34,8 @@ export async function pip(
   interpreter = 'python3',
   env = offline,
 ): Promise<void> {
-  const { stdout } = await run('python3', ['-c', FIND_PIP], { env })
-  await run(interpreter, [join(stdout.trim(), 'pip'), ...args], { cwd, env })
+  const wheel = (await findPython()).pip
+  await run(interpreter, [join(wheel, 'pip'), ...args], { cwd, env })
 }
 
 export async function buildWheels(appFolder: string, wheels: string): Promise<string> {

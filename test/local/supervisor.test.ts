@@ -173,22 +173,28 @@ interface AboutApp {
   greeting: string | null
 }
 
+/** Waits for the first answer; from then on no connection may be refused. */
 async function askApp(): Promise<AboutApp> {
   for (;;) {
     try {
-      return (await (await fetch(`http://${address}/`)).json()) as AboutApp
+      const about = (await (await fetch(`http://${address}/`)).json()) as AboutApp
+      hasAnswered = true
+      return about
     } catch (error) {
-      // Before the supervisor listens; and what an app that is ended had accepted.
-      if (Date.now() > deadline) throw error
+      const isRefused = ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === 'ECONNREFUSED'
+      // Reset: accepted by an app that then ended; this one does not finish what it has begun.
+      if ((isRefused && hasAnswered) || Date.now() > deadline) throw error
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
   }
 }
 
+let hasAnswered = false
 let deadline = 0
 
 function start(): void {
   deadline = Date.now() + 10_000
+  hasAnswered = false
   const args = [
     PROGRAM,
     'run',
