@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { join, relative, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Cloud } from '../../local/cloud.ts'
 import { parseFleets } from '../config/fleets.ts'
 import { UserError } from '../user-error.ts'
@@ -33,12 +33,12 @@ export async function localCommand(options: LocalOptions): Promise<number> {
   const cloud = await startCloud({ assembly, directory, port, reset: options.reset ?? false })
   try {
     await startFleets(cloud, count)
-    console.log(nextSteps(cloud, relative(process.cwd(), directory)))
+    console.log(nextSteps(cloud, directory))
     await stopped
-    say('Everything that was started is stopped; npm run local goes on from here.')
   } finally {
     await cloud.stop()
   }
+  say('Everything that was started is stopped; npm run local goes on from here.')
   return 0
 }
 
@@ -71,13 +71,14 @@ function wholeNumber(option: string, text: string | undefined, otherwise: number
 }
 
 function nextSteps({ url, bucket }: Cloud, directory: string): string {
+  const publish = 'npm run publish-release -- --app examples/guestbook --environment staging'
   return `
 The local cloud answers at ${url}; its bucket is ${bucket}. Ctrl-C stops everything.
-In another terminal:
-  . ${directory}/env                                          points any AWS client at it
-  npm run publish-release -- --app examples/guestbook --environment staging --bucket $PYBUNDLE_BUCKET
+In another terminal, try:
+  . ${directory}/env            # points any AWS client at it
+  ${publish} --bucket $PYBUNDLE_BUCKET
   npm run status -- --app examples/guestbook --environment staging --bucket $PYBUNDLE_BUCKET
-  aws s3 ls --recursive s3://$PYBUNDLE_BUCKET
+  aws s3 ls --recursive s3://$PYBUNDLE_BUCKET            # with any S3 client
 `
 }
 
