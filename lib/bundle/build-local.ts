@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { parse } from 'smol-toml'
 import { UserError } from '../user-error.ts'
+import { keepFolder } from './cache.ts'
 import { runPip } from './pip.ts'
 import type { LocalSource } from './requirements.ts'
 import type { ResolveJob } from './resolve.ts'
@@ -34,31 +35,18 @@ async function wheelOf(job: ResolveJob, path: string): Promise<string> {
 }
 
 async function buildWheel({ python, cache }: ResolveJob, path: string, folder: string): Promise<string> {
-  await mkdir(join(cache, 'wheels'), { recursive: true })
-  const output = await mkdtemp(join(cache, 'wheels', 'building-'))
   try {
-    const args = ['wheel', '--no-deps', '--wheel-dir', output, path]
-    await runPip(args, { python, useIndex: !(await isBuiltAlone(path)), cwd: output })
-    const [wheel] = (await readdir(output)).filter((file) => file.endsWith('.whl'))
-    if (!wheel) throw new UserError('pip made no wheel.')
-    await moveInto(folder, output)
-    return join(folder, wheel)
+    await keepFolder(folder, async (output) => {
+      const args = ['wheel', '--no-deps', '--wheel-dir', output, path]
+      await runPip(args, { python, cache, useIndex: !(await isBuiltAlone(path)), cwd: output })
+    })
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     throw new UserError(`could not build a wheel from ${path}:\n${error.message}`, { cause: error })
-  } finally {
-    await rm(output, { recursive: true, force: true })
   }
-}
-
-/** Somebody else may have built the same meanwhile: theirs is as good. */
-async function moveInto(folder: string, output: string): Promise<void> {
-  try {
-    await rename(output, folder)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error
-  }
+  const [wheel] = await readdir(folder)
+  if (!wheel) throw new Error(`pip made no wheel from ${path}`)
+  return join(folder, wheel)
 }
 
 /** A source that brings its own build backend needs no index. */

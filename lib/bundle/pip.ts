@@ -1,10 +1,14 @@
 import { devNull } from 'node:os'
+import { basename, join } from 'node:path'
 import { execa } from 'execa'
 import { UserError } from '../user-error.ts'
+import { keepFolder } from './cache.ts'
 import type { Python } from './find-python.ts'
 
 export interface PipRun {
   python: Python
+  /** A folder that outlives the run. */
+  cache: string
   /** Given where pip is to think that it runs on the platform. */
   markers?: Record<string, string>
   /** Whether the user's package index, as configured for pip, may be asked. */
@@ -27,22 +31,31 @@ from pip._internal.cli.main import main
 sys.exit(main())
 `
 
-/** Runs the Python's own pip from its wheel; a UserError with what pip said when it fails. */
-export async function runPip(
-  args: readonly string[],
-  { python, markers, useIndex, cwd }: PipRun,
-): Promise<void> {
-  const program = markers ? ['-I', '-c', SHIM, python.pip, JSON.stringify(markers)] : [`${python.pip}/pip`]
+/** Runs the pip that came with the Python; a UserError with what it said when it fails. */
+export async function runPip(args: readonly string[], run: PipRun): Promise<void> {
+  const { python, markers, useIndex, cwd, cache } = run
+  const pip = await unpackPip(python, cache)
+  const program = markers ? ['-I', '-c', SHIM, pip, JSON.stringify(markers)] : [join(pip, 'pip')]
   const options = ['--disable-pip-version-check', '--no-input', '--no-color', ...args]
   const { exitCode, all } = await execa(python.executable, [...program, ...options], {
     cwd,
     all: true,
     reject: false,
     stdin: 'ignore',
-    env: pipEnvironment(process.env, useIndex),
+    // A source that is built must not change by that: its repository would have uncommitted files.
+    env: { ...pipEnvironment(process.env, useIndex), PYTHONPYCACHEPREFIX: join(cache, 'bytecode') },
     extendEnv: false,
   })
   if (exitCode !== 0) throw new UserError(pipComplaint(all))
+}
+
+/** Run from its wheel, pip takes twice as long: it is compiled anew each time. */
+async function unpackPip({ executable, version, pip }: Python, cache: string): Promise<string> {
+  const folder = join(cache, 'pip', `${basename(pip, '.whl')}-${version}`)
+  await keepFolder(folder, async (temporary) => {
+    await execa(executable, ['-I', '-m', 'zipfile', '-e', pip, temporary])
+  })
+  return folder
 }
 
 /** The only settings of the user's that count: where packages are, and how to get at them. */
@@ -69,22 +82,21 @@ export function pipEnvironment(environment: NodeJS.ProcessEnv, useIndex: boolean
     return !name.startsWith('PYTHON') && name !== 'VIRTUAL_ENV'
   })
   const settings = useIndex ? {} : { PIP_CONFIG_FILE: devNull, PIP_NO_INDEX: '1' }
-  // A source that is built must not change by that: its repository would have uncommitted files.
-  const python = { PYTHONDONTWRITEBYTECODE: '1', PYTHONIOENCODING: 'utf-8' }
-  return { ...Object.fromEntries(kept), ...settings, ...python }
+  return { ...Object.fromEntries(kept), ...settings, PYTHONIOENCODING: 'utf-8' }
 }
 
-/** pip's own errors and what led to them; all of it, if it died otherwise. */
+const NOISE = /^(WARNING|DEPRECATION|ERROR: Ignored the following)/
+
+/** pip's own errors and what led to them; its last lines, if it died otherwise. */
 function pipComplaint(output: string): string {
-  const lines = output.split('\n').filter((line) => line.trim() && !/^(WARNING|DEPRECATION)/.test(line))
+  const lines = output.split('\n').filter((line) => line.trim() && !NOISE.test(line))
   const first = lines.findIndex((line) => /^\s*(ERROR|error):/.test(line))
-  return withoutCredentials(
-    lines
-      .slice(first < 0 ? -20 : Math.max(0, first))
-      .slice(0, 40)
-      .join('\n'),
-  )
+  const told = lines.slice(first < 0 ? -20 : first).slice(0, 40)
+  return withoutCredentials(told.join('\n').replace(MANY_VERSIONS, 'from versions: ..., $1'))
 }
+
+/** All but the last five. */
+const MANY_VERSIONS = /from versions: (?:[^,)]+, )+((?:[^,)]+, ){4}[^,)]+\))/g
 
 function withoutCredentials(text: string): string {
   return text.replace(/(\w+:\/\/)[^/@\s]+@/g, '$1****@')

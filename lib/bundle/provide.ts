@@ -1,8 +1,9 @@
 import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { type Digest, sha256 } from '../release/digest.ts'
 import { UserError } from '../user-error.ts'
+import { cacheFolder } from './cache.ts'
 import { findPython, type Python } from './find-python.ts'
 import { BUNDLE_FORMAT, type BundleManifest } from './manifest.ts'
 import { packBundle } from './pack.ts'
@@ -74,11 +75,6 @@ export async function provideBundle(plan: BundlePlan, options: ProvideOptions): 
   }
   const why = options.upgrade ? 'asked to' : 'none made yet from these requirements and local sources'
   return { ...(await openFile(file)), isReused: false, why: `${why}, for ${describePlatform(plan.platform)}` }
-}
-
-/** Where bundles, built wheels and the like are kept between runs; safe to delete at any time. */
-export function cacheFolder(environment = process.env): string {
-  return join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'pybundle')
 }
 
 async function digestInputs({ requirements, platform, python }: BundlePlan): Promise<Digest> {

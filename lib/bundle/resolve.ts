@@ -44,7 +44,8 @@ async function downloadWheels(job: ResolveJob, built: BuiltSource[], folder: str
   const input = join(folder, '..', 'requirements.in')
   await writeFile(input, [...job.requirements.lines, ...built.map(formatBuilt)].join('\n'))
   const args = ['download', '--dest', folder, ...platformArguments(job.platform), '-r', input]
-  const run = { python: job.python, markers: markerEnvironment(job.platform), cwd: folder }
+  const { python, cache } = job
+  const run = { python, cache, markers: markerEnvironment(job.platform), cwd: folder }
   if (!(await isComplete(job, () => runPip(args, { ...run, useIndex: false })))) {
     job.report('asking the package index')
     try {
@@ -75,11 +76,17 @@ function formatBuilt({ wheel, extras, marker }: BuiltSource): string {
   return `${name}${extras} @ ${url}${marker && ` ; ${marker}`}`
 }
 
+/**
+ * A platform names no patch release. What excludes early ones (`!=3.9.0`) must be found; a target that has one
+ * refuses it itself. Markers are given the earliest instead: they ask for what later ones have built in.
+ */
+const LATE_PATCH = 99
+
 function platformArguments(platform: Platform): string[] {
   return [
     '--only-binary=:all:',
     '--implementation=cp',
-    `--python-version=${platform.python}`,
+    `--python-version=${platform.python}.${LATE_PATCH}`,
     ...[`cp${platform.python.replace('.', '')}`, 'abi3', 'none'].map((abi) => `--abi=${abi}`),
     ...platformTags(platform).map((tag) => `--platform=${tag}`),
   ]
@@ -107,13 +114,13 @@ function rootsOf({ names }: Requirements, built: BuiltSource[], wheels: string[]
 }
 
 /** The Python's own pip where that runs on the platform's Python too, one from the index otherwise. */
-async function pipFor({ python, platform, report }: ResolveJob, folder: string): Promise<string> {
+async function pipFor({ python, platform, cache, report }: ResolveJob, folder: string): Promise<string> {
   if (doesRunOn(python, platform)) return python.pip
   report(`fetching a pip that runs on Python ${platform.python}`)
   await mkdir(folder, { recursive: true })
   const args = ['download', '--dest', folder, '--no-deps', ...platformArguments(platform), 'pip']
   try {
-    await runPip(args, { python, markers: markerEnvironment(platform), useIndex: true, cwd: folder })
+    await runPip(args, { python, cache, markers: markerEnvironment(platform), useIndex: true, cwd: folder })
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     throw new UserError(

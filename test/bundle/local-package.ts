@@ -5,13 +5,14 @@ export interface PackageOptions {
   name: string
   version?: string
   requires?: string[]
+  requiresPython?: string
   /** `py3-none-any` unless told. */
   tag?: string
 }
 
 /** A source package that brings its own build backend, so that no index is needed to build it. */
 export function writePackage(folder: string, options: PackageOptions): string {
-  const { name, version = '1.0', requires = [], tag = 'py3-none-any' } = options
+  const { name, version = '1.0', requires = [], requiresPython = '>=3.8', tag = 'py3-none-any' } = options
   mkdirSync(join(folder, '_backend'), { recursive: true })
   writeFileSync(
     join(folder, 'pyproject.toml'),
@@ -20,7 +21,7 @@ export function writePackage(folder: string, options: PackageOptions): string {
   writeFileSync(join(folder, `${name}.py`), `version = "${version}"\n`)
   writeFileSync(
     join(folder, '_backend', 'backend.py'),
-    BACKEND.replace('@@', JSON.stringify(JSON.stringify({ name, version, requires, tag }))),
+    BACKEND.replace('@@', JSON.stringify(JSON.stringify({ name, version, requires, requiresPython, tag }))),
   )
   return folder
 }
@@ -31,7 +32,7 @@ P = json.loads(@@)
 INFO = "%s-%s.dist-info" % (P["name"], P["version"])
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-    metadata = ["Metadata-Version: 2.1", "Name: " + P["name"], "Version: " + P["version"]]
+    metadata = ["Metadata-Version: 2.1", "Name: " + P["name"], "Version: " + P["version"], "Requires-Python: " + P["requiresPython"]]
     metadata += ["Requires-Dist: " + requirement for requirement in P["requires"]]
     with open(P["name"] + ".py", "rb") as module:
         files = {P["name"] + ".py": module.read()}

@@ -84,6 +84,7 @@ describe('a bundle for another platform', () => {
     const index = await startIndex([
       {
         name: 'app',
+        requiresPython: '!=3.11.0',
         requires: [
           'old; python_version<"3.12"',
           'arm; platform_machine=="aarch64"',
