@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { explainAwsError } from '../lib/cli/explain-aws-error.ts'
 import type { LocalOptions } from '../lib/cli/local.ts'
@@ -12,6 +13,7 @@ const BUG = 70
 
 const program = new Command('pybundle')
   .description('Deploys Python apps to EC2 fleets from one file that holds every dependency.')
+  .version(ownVersion())
   .exitOverride()
   .showHelpAfterError('(--help tells what there is)')
   .addHelpText(
@@ -135,6 +137,13 @@ try {
   await program.parseAsync()
 } catch (error) {
   process.exitCode = report(explainAwsError(error))
+}
+
+/** Of the package, which is one folder up in the checkout and two from the compiled file. */
+function ownVersion(): string {
+  const files = ['../package.json', '../../package.json'].map((path) => new URL(path, import.meta.url))
+  const file = files.find((candidate) => existsSync(candidate))
+  return file ? JSON.parse(readFileSync(file, 'utf8')).version : 'unknown'
 }
 
 function report(error: unknown): number {
