@@ -976,15 +976,8 @@ def numbers(version):
 
 # --- Archives: nothing in them can name a place outside of the folder ----------------------------------
 
-UNREADABLE = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    gzip.BadGzipFile,
-    zlib.error,
-    EOFError,
-    ValueError,
-    RuntimeError,
-)
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
+UNREADABLE = (*BROKEN, ValueError, RuntimeError)
 
 
 def unpack_archive(file, folder):

@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { PublishedRelease } from './artifacts.ts'
+import { asOrdinaryUser, type TestTarget } from './target.ts'
+import { Workshop } from './workshop.ts'
+
+let workshop: Workshop
+let target: TestTarget
+const releases: PublishedRelease[] = []
+beforeAll(async () => {
+  workshop = await Workshop.open('prune')
+  target = await workshop.newServingTarget({ keep_releases: 2 })
+  for (const token of [1, 2, 3]) {
+    const release = await workshop.publishApp({ says: String(token) })
+    releases.push(release)
+    await target.deploy(release, token)
+  }
+})
+afterAll(() => workshop.close())
+
+const [first, second, third] = [() => releases[0], () => releases[1], () => releases[2]]
+const left = async () => (await target.run('status')).verdict
+
+describe('prune', () => {
+  it('keeps what the environment names', async () => {
+    target.setState({
+      token: 3,
+      previous: { release: first()?.id ?? '', bundle: '0'.repeat(64), code: '0'.repeat(64) },
+    })
+    await target.run('prune', undefined, { token: 3 })
+    expect((await left()).prepared).toContain(first()?.id)
+  })
+
+  it('removes what is neither good enough, current nor running, and its virtualenv', async () => {
+    const failed = await workshop.publishApp({ status: 500 }, { wheels: [{ name: 'alpha', version: '2.0' }] })
+    await target.run('prepare', failed, { token: 4 })
+    target.setState({ token: 4 })
+
+    const { verdict } = await target.run('prune', undefined, { token: 4 })
+
+    expect(verdict.outcome).toBe('done')
+    expect((await left()).prepared).toEqual([second()?.id, third()?.id].sort())
+    expect((await left()).venvs).toBe(1)
+  })
+
+  it('keeps what a process works in', async () => {
+    const release = await workshop.publishApp({ says: 'runs' })
+    await target.run('prepare', release, { token: 4 })
+    const [command = 'sleep', ...args] = [...asOrdinaryUser(), 'sleep', '60']
+    const running = spawn(command, args, { cwd: target.path('releases', release.id) })
+
+    await target.run('prune', undefined, { token: 4 })
+    const kept = (await left()).prepared
+    running.kill('SIGKILL')
+    await once(running, 'exit')
+    await target.run('prune', undefined, { token: 4 })
+
+    expect(kept).toContain(release.id)
+    expect((await left()).prepared).not.toContain(release.id)
+  })
+})
