@@ -3,7 +3,7 @@ import type { Associations } from './associations.ts'
 import { agentOperation, type Caller, type Operation } from './aws-json.ts'
 import type { Instances } from './instances.ts'
 import type { Mailbox } from './mailbox.ts'
-import { agentReply } from './reply.ts'
+import { parseReply } from './reply.ts'
 import type { RunCommand } from './run-command.ts'
 
 export interface AgentOperationsOptions {
@@ -81,12 +81,16 @@ export function messageOperations(options: AgentOperationsOptions): Operation[] 
       const instanceId = addressee(MessageId)
       checkIdentity(instanceId, caller)
       instances.hear(instanceId)
-      runs.reply(MessageId, instanceId, agentReply.parse(JSON.parse(Payload)))
+      runs.reply(MessageId, instanceId, parseReply(Payload))
       return {}
     }),
     agentOperation('AcknowledgeMessage', remove),
     agentOperation('DeleteMessage', remove),
-    agentOperation<Addressed>('FailMessage', remove),
+    agentOperation<Addressed>('FailMessage', async ({ MessageId }, caller) => {
+      await remove({ MessageId }, caller)
+      runs.fail(MessageId, addressee(MessageId))
+      return {}
+    }),
     agentOperation('GetEndpoint', async () => ({ Endpoint: { Protocol: 'http', Endpoint: endpointUrl() } })),
   ]
 }

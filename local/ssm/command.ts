@@ -9,6 +9,8 @@ export interface CommandRecord {
   resolvedParameters: Record<string, string | string[]>
   targets: { Key?: string | undefined; Values?: string[] | undefined }[]
   instanceIds: string[]
+  /** Tags are resolved after the answer: until then the command has no invocations. */
+  isResolved: boolean
   maxConcurrency: string
   maxErrors: string
   timeoutSeconds: number
@@ -54,6 +56,19 @@ export function hasEnded({ status }: InvocationRecord): boolean {
   return ENDED.includes(status)
 }
 
+export function isOver(command: CommandRecord): boolean {
+  return command.isResolved && invocationsOf(command).every(hasEnded)
+}
+
+export function pendingInvocations(instanceIds: readonly string[]): Record<string, InvocationRecord> {
+  return Object.fromEntries(
+    instanceIds.map((instanceId) => [
+      instanceId,
+      { instanceId, status: 'Pending', statusDetails: 'Pending', steps: {} },
+    ]),
+  )
+}
+
 export const invocationsOf = ({ invocations }: CommandRecord) => Object.values(invocations)
 
 /** Only what the agent itself reported counts: who was never reached does not. */
@@ -64,11 +79,12 @@ export function countErrors(command: CommandRecord): number {
 }
 
 /** Who is to be sent the command now, and who not any more, as MaxConcurrency and MaxErrors say. */
-export function nextInvocations(command: CommandRecord): { send: string[]; terminate: string[] } {
+export function nextInvocations(command: CommandRecord): {
+  send: InvocationRecord[]
+  terminate: InvocationRecord[]
+} {
   const all = invocationsOf(command)
-  const unsent = all
-    .filter(({ status, sentAt }) => status === 'Pending' && !sentAt)
-    .map(({ instanceId }) => instanceId)
+  const unsent = all.filter(({ status, sentAt }) => status === 'Pending' && !sentAt)
   if (command.isCancelled || countErrors(command) > limit(command.maxErrors, all.length)) {
     return { send: [], terminate: unsent }
   }
@@ -85,6 +101,7 @@ function limit(text: string, total: number): number {
 /** Status and details of the whole command, from those of its invocations. */
 export function commandStatus(command: CommandRecord): { status: string; details: string } {
   const all = invocationsOf(command)
+  if (!command.isResolved) return same('Pending')
   if (all.length === 0) return { status: 'Success', details: 'NoInstancesInTag' }
   if (!all.every(hasEnded)) {
     if (command.isCancelled) return same('Cancelling')

@@ -43,6 +43,11 @@ export class Mailbox {
     this.#hiddenUntil.delete(messageId)
   }
 
+  /** Whether its agent has it, or had it and acknowledged. */
+  isHandedOut(messageId: string): boolean {
+    return this.#hiddenUntil.has(messageId) || !this.#messages.get(messageId)
+  }
+
   close(): void {
     for (const destination of this.#waiting.keys()) this.#wake(destination)
   }

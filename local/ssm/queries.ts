@@ -16,6 +16,7 @@ import {
   hasEnded,
   type InvocationRecord,
   invocationsOf,
+  isOver,
   type StepRecord,
 } from './command.ts'
 import { ssmError, validationError } from './errors.ts'
@@ -209,7 +210,7 @@ function passes(command: CommandRecord, { key, value = '' }: CommandFilter): boo
     case 'Status':
       return status === value || details === value
     case 'ExecutionStage':
-      return (value === 'Complete') === invocationsOf(command).every(hasEnded)
+      return (value === 'Complete') === isOver(command)
     default:
       throw ssmError('InvalidFilterKey', `"${key}" is not a filter of commands.`)
   }

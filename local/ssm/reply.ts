@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import type { InvocationRecord, InvocationStatus } from './command.ts'
+import { validationError } from './errors.ts'
 
 /** What the agent says of a command: its reply's payload, as far as the service keeps it. */
-export const agentReply = z.object({
+const agentReply = z.object({
   documentStatus: z.string(),
   documentTraceOutput: z.string().default(''),
   runtimeStatus: z
@@ -23,6 +24,14 @@ export const agentReply = z.object({
     .transform((steps) => steps ?? {}),
 })
 export type AgentReply = z.infer<typeof agentReply>
+
+export function parseReply(payload: string): AgentReply {
+  try {
+    return agentReply.parse(JSON.parse(payload))
+  } catch (cause) {
+    throw validationError(`payload is no reply of an agent: ${cause}`)
+  }
+}
 
 const ENDS: Record<string, [InvocationStatus, string]> = {
   Success: ['Success', 'Success'],

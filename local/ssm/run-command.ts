@@ -3,10 +3,14 @@ import {
   type CommandRecord,
   hasEnded,
   type InvocationRecord,
+  type InvocationStatus,
   invocationsOf,
+  isOver,
   nextInvocations,
+  pendingInvocations,
 } from './command.ts'
 import type { Documents } from './documents.ts'
+import type { Instances } from './instances.ts'
 import { JsonFolder } from './json-folder.ts'
 import type { Mailbox } from './mailbox.ts'
 import { type AgentReply, applyReply } from './reply.ts'
@@ -15,26 +19,32 @@ export interface RunCommandOptions {
   directory: string
   region: string
   documents: Documents
+  instances: Instances
   mailbox: Mailbox
 }
+
+const RESOLVE_MS = 50
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** Commands under way: hands them to the agents as rate control allows, and takes their replies. */
 export class RunCommand {
   readonly #commands: JsonFolder<CommandRecord>
   readonly #options: RunCommandOptions
   readonly #expiries = new Map<string, NodeJS.Timeout>()
+  #isClosed = false
 
   constructor(options: RunCommandOptions) {
     this.#options = options
     this.#commands = new JsonFolder(join(options.directory, 'commands'))
     for (const command of this.#commands.all()) {
-      if (!invocationsOf(command).every(hasEnded)) this.#watch(command)
+      if (!isOver(command)) this.start(command)
     }
   }
 
   start(command: CommandRecord): void {
     this.#watch(command)
     this.#advance(command)
+    if (!command.isResolved) setTimeout(() => this.#resolve(command), RESOLVE_MS)
   }
 
   get(commandId: string): CommandRecord | undefined {
@@ -51,8 +61,8 @@ export class RunCommand {
     if (instanceIds.length === 0) command.isCancelled = true
     for (const invocation of invocationsOf(command)) {
       if (!chosen.includes(invocation.instanceId) || hasEnded(invocation)) continue
-      if (invocation.sentAt) this.#askToCancel(command, invocation)
-      else end(invocation, 'Cancelled', 'Cancelled')
+      if (this.#isWithAgent(command, invocation)) this.#askToCancel(command, invocation)
+      else this.#end(command, invocation, 'Cancelled', 'Cancelled')
     }
     this.#advance(command)
   }
@@ -67,24 +77,51 @@ export class RunCommand {
     this.#advance(command)
   }
 
+  /** An agent that cannot read its message says so; nobody ran anything. */
+  fail(messageId: string, instanceId: string): void {
+    const command = this.#commands.get(messageId.split('.')[2] ?? '')
+    const invocation = command?.invocations[instanceId]
+    if (!command || !invocation || hasEnded(invocation)) return
+    this.#end(command, invocation, 'Failed', 'Undeliverable')
+    this.#advance(command)
+  }
+
   close(): void {
+    this.#isClosed = true
     for (const timer of this.#expiries.values()) clearTimeout(timer)
   }
 
   #advance(command: CommandRecord): void {
     const { send, terminate } = nextInvocations(command)
-    for (const id of terminate) end(command.invocations[id], 'Cancelled', 'Terminated')
-    for (const id of send) this.#send(command, id)
+    for (const invocation of terminate) this.#end(command, invocation, 'Cancelled', 'Terminated')
+    for (const invocation of send) this.#send(command, invocation)
     this.#commands.put(command.commandId, command)
-    if (invocationsOf(command).every(hasEnded)) clearTimeout(this.#expiries.get(command.commandId))
+    if (isOver(command)) clearTimeout(this.#expiries.get(command.commandId))
   }
 
-  #send(command: CommandRecord, instanceId: string): void {
-    const invocation = command.invocations[instanceId]
-    if (!invocation) return
+  #resolve(command: CommandRecord): void {
+    if (command.isResolved || this.#isClosed) return
+    const found = this.#options.instances.matching(command.targets).map(({ instanceId }) => instanceId)
+    command.invocations = pendingInvocations(found)
+    command.isResolved = true
+    this.#advance(command)
+  }
+
+  #isWithAgent(command: CommandRecord, { status, sentAt, instanceId }: InvocationRecord): boolean {
+    if (status !== 'Pending') return true
+    return sentAt !== undefined && this.#options.mailbox.isHandedOut(messageId(command, instanceId))
+  }
+
+  /** Without a word of the agent: what it has not got yet it shall not get any more. */
+  #end(command: CommandRecord, invocation: InvocationRecord, status: InvocationStatus, details: string) {
+    Object.assign(invocation, { status, statusDetails: details, endedAt: new Date().toISOString() })
+    this.#options.mailbox.remove(messageId(command, invocation.instanceId))
+  }
+
+  #send(command: CommandRecord, invocation: InvocationRecord): void {
     invocation.sentAt = new Date().toISOString()
     const document = this.#options.documents.find(command.documentName, { version: command.documentVersion })
-    this.#post('sendCommand', command, instanceId, {
+    this.#post('sendCommand', command, invocation.instanceId, {
       Parameters: command.resolvedParameters,
       DocumentContent: document.content,
       CommandId: command.commandId,
@@ -119,18 +156,17 @@ export class RunCommand {
     })
   }
 
-  /** At the end of the total time whatever has not ended counts as never delivered. */
   #watch(command: CommandRecord): void {
-    const remaining = Math.min(Date.parse(command.expiresAt) - Date.now(), 2 ** 31 - 1)
-    const timer = setTimeout(() => this.#expire(command), Math.max(remaining, 0))
+    const remaining = Date.parse(command.expiresAt) - Date.now()
+    const look = () => (remaining > LONGEST_TIMER_MS ? this.#watch(command) : this.#expire(command))
+    const timer = setTimeout(look, Math.min(Math.max(remaining, 0), LONGEST_TIMER_MS))
     this.#expiries.set(command.commandId, timer)
   }
 
+  /** At the end of the total time whatever has not ended counts as never delivered. */
   #expire(command: CommandRecord): void {
     for (const invocation of invocationsOf(command)) {
-      if (hasEnded(invocation)) continue
-      end(invocation, 'TimedOut', 'DeliveryTimedOut')
-      this.#options.mailbox.remove(messageId(command, invocation.instanceId))
+      if (!hasEnded(invocation)) this.#end(command, invocation, 'TimedOut', 'DeliveryTimedOut')
     }
     this.#advance(command)
   }
@@ -138,13 +174,4 @@ export class RunCommand {
 
 function messageId({ commandId }: CommandRecord, instanceId: string): string {
   return `aws.ssm.${commandId}.${instanceId}`
-}
-
-function end(
-  invocation: InvocationRecord | undefined,
-  status: 'Cancelled' | 'TimedOut',
-  details: string,
-): void {
-  if (invocation)
-    Object.assign(invocation, { status, statusDetails: details, endedAt: new Date().toISOString() })
 }

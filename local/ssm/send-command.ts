@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { SendCommandRequest } from '@aws-sdk/client-ssm'
-import type { CommandRecord, InvocationRecord } from './command.ts'
+import { type CommandRecord, pendingInvocations } from './command.ts'
 import { type Documents, executionSeconds, resolveParameters } from './documents.ts'
 import { ssmError, validationError } from './errors.ts'
 import type { Instances } from './instances.ts'
@@ -30,9 +30,6 @@ export function acceptCommand(
   checkSize(document.content, parameters)
   const instanceIds = request.InstanceIds ?? []
   checkInstances(instanceIds, instances)
-  const targets = request.Targets ?? []
-  const ids =
-    instanceIds.length > 0 ? instanceIds : instances.matching(targets).map(({ instanceId }) => instanceId)
   const timeoutSeconds = request.TimeoutSeconds ?? 3600
   const requestedAt = Date.now()
   return {
@@ -42,8 +39,9 @@ export function acceptCommand(
     comment: request.Comment ?? '',
     parameters,
     resolvedParameters,
-    targets,
+    targets: request.Targets ?? [],
     instanceIds,
+    isResolved: instanceIds.length > 0,
     maxConcurrency: request.MaxConcurrency ?? '50',
     maxErrors: request.MaxErrors ?? '0',
     timeoutSeconds,
@@ -52,12 +50,8 @@ export function acceptCommand(
       requestedAt + (timeoutSeconds + executionSeconds(document.content)) * 1000,
     ).toISOString(),
     isCancelled: false,
-    invocations: Object.fromEntries(ids.map((id) => [id, pending(id)])),
+    invocations: pendingInvocations(instanceIds),
   }
-}
-
-function pending(instanceId: string): InvocationRecord {
-  return { instanceId, status: 'Pending', statusDetails: 'Pending', steps: {} }
 }
 
 function checkLimits(request: SendCommandRequest): void {

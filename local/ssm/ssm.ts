@@ -62,7 +62,7 @@ export function openSsm({ directory, region, endpointUrl, lostAfterSeconds = 25 
   const instances = new Instances(join(directory, 'instances'), lostAfterSeconds)
   const associations = new Associations(join(directory, 'associations'), documents)
   const mailbox = new Mailbox(join(directory, 'messages'))
-  const runs = new RunCommand({ directory, region, documents, mailbox })
+  const runs = new RunCommand({ directory, region, documents, instances, mailbox })
   const parts = { documents, instances, associations, mailbox, runs, endpointUrl }
   return {
     services: {

@@ -61,6 +61,10 @@ export function agentClient(url: string, instanceId: string, credentials: Creden
       const asked = { Destination, MessagesRequestId: 'request', VisibilityTimeoutInSeconds: 1 }
       return (await call('ec2messages', 'GetMessages', asked)).Messages
     },
+    fail: (MessageId: string) =>
+      call('ec2messages', 'FailMessage', { MessageId, FailureType: 'InternalHandlerException' }),
+    say: (MessageId: string, payload: object) =>
+      call('ec2messages', 'SendReply', { MessageId, ReplyId: 'reply', Payload: JSON.stringify(payload) }),
     acknowledge: (MessageId: string) => call('ec2messages', 'AcknowledgeMessage', { MessageId }),
     reply: (MessageId: string, documentStatus: string, output = '') =>
       call('ec2messages', 'SendReply', {

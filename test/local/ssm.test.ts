@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -95,6 +95,61 @@ async function statusOf(CommandId: string) {
   return Commands?.[0]?.StatusDetails
 }
 
+/** As if the service had been down until the command's time was over. */
+async function restartAtTheEndOf(id: string) {
+  await stop()
+  const file = join(directory, 'commands', `${id}.json`)
+  const command = JSON.parse(await readFile(file, 'utf8'))
+  await writeFile(file, JSON.stringify({ ...command, expiresAt: new Date().toISOString() }))
+  await start()
+}
+
+/** Word for word in the agent's own shape: agent/runcommand/testdata and agent/contracts of its source. */
+const agentReply = (documentStatus: string, runtimeStatus: object) => ({
+  additionalInfo: {
+    agent: { lang: 'en-US', name: 'amazon-ssm-agent', os: '', osver: '1', ver: '3.3.1142.0' },
+    dateTime: '2024-10-21T18:08:11.000Z',
+    runId: '',
+    runtimeStatusCounts: {},
+  },
+  documentStatus,
+  documentTraceOutput: '',
+  runtimeStatus,
+})
+
+const stepOfReply = (second: string, outcome: object) => ({
+  name: 'aws:runShellScript',
+  startDateTime: `2024-10-21T18:08:${second}.000Z`,
+  endDateTime: `2024-10-21T18:08:${second}.500Z`,
+  outputS3BucketName: '',
+  outputS3KeyPrefix: '',
+  stepName: '',
+  ...outcome,
+})
+
+const REPLIES_OF_TWO_STEPS = [
+  agentReply('InProgress', {}),
+  agentReply('InProgress', {
+    one: stepOfReply('11', {
+      status: 'Success',
+      code: 0,
+      output: 'a',
+      standardOutput: 'a',
+      standardError: '',
+    }),
+  }),
+  agentReply('InProgress', {
+    two: stepOfReply('12', {
+      status: 'Failed',
+      code: 7,
+      output: 'b\n----------ERROR-------\nno',
+      standardOutput: 'b',
+      standardError: 'no',
+    }),
+  }),
+  agentReply('Failed', {}),
+]
+
 describe('SendCommand', () => {
   it('delivers the document with its parameters as the agent expects them', async () => {
     await online('i-1')
@@ -120,7 +175,21 @@ describe('SendCommand', () => {
     ssm.registerInstance('i-3', { app: 'other' })
     await agentOf('i-3').introduce()
     const id = await send({ Targets: [{ Key: 'tag:app', Values: ['guestbook'] }] })
+    await answer('i-1', 'Success')
     expect(Object.keys(await invocations(id))).toEqual(['i-1', 'i-2'])
+  })
+
+  it('answers before it has resolved tags', async () => {
+    await online('i-1')
+    const Targets = [{ Key: 'tag:app', Values: ['guestbook'] }]
+    const { Command } = await client.send(new SendCommandCommand({ DocumentName: 'doc', Targets }))
+    expect(Command).toMatchObject({ Status: 'Pending', InstanceIds: [], TargetCount: 0 })
+  })
+
+  it('says that nobody carries the tags', async () => {
+    const id = await send({ Targets: [{ Key: 'tag:app', Values: ['nobody'] }] })
+    await expect.poll(() => statusOf(id)).toBe('NoInstancesInTag')
+    expect(await invocations(id)).toEqual({})
   })
 
   it('keeps to MaxConcurrency, and sends to the next when one has ended', async () => {
@@ -196,6 +265,62 @@ describe('a command', () => {
     await agentOf('i-1').reply(message?.MessageId ?? '', 'Cancelled')
     expect(await invocations(id)).toEqual({ 'i-1': 'Cancelled', 'i-2': 'Cancelled' })
     expect(await statusOf(id)).toBe('Cancelled')
+  })
+
+  it('is cancelled at once where no agent has fetched it', async () => {
+    await online('i-1')
+    const id = await send({ InstanceIds: ['i-1'] })
+    await client.send(new CancelCommandCommand({ CommandId: id }))
+    expect(await invocations(id)).toEqual({ 'i-1': 'Cancelled' })
+    await send({ InstanceIds: ['i-1'] })
+    expect(await agentOf('i-1').messages()).toHaveLength(1)
+  })
+
+  it('times out at the end of its total time, wherever it is, and is not delivered any more', async () => {
+    await online('i-1', 'i-2')
+    const id = await send({ InstanceIds: ['i-1', 'i-2'], MaxConcurrency: '1', TimeoutSeconds: 30 })
+    const { Commands } = await client.send(new ListCommandsCommand({ CommandId: id }))
+    const total = Number(Commands?.[0]?.ExpiresAfter) - Number(Commands?.[0]?.RequestedDateTime)
+    expect(total).toBe((30 + 60) * 1000)
+    await restartAtTheEndOf(id)
+    await expect.poll(() => statusOf(id)).toBe('DeliveryTimedOut')
+    expect(await invocations(id)).toEqual({ 'i-1': 'DeliveryTimedOut', 'i-2': 'DeliveryTimedOut' })
+    await send({ InstanceIds: ['i-1'] })
+    expect(await agentOf('i-1').messages()).toHaveLength(1)
+  })
+
+  it('is undeliverable to an agent that cannot read it, which is no error of the command', async () => {
+    await online('i-1', 'i-2')
+    const id = await send({ InstanceIds: ['i-1', 'i-2'], MaxConcurrency: '1', MaxErrors: '0' })
+    const [message] = await agentOf('i-1').messages()
+    await agentOf('i-1').fail(message?.MessageId ?? '')
+    await answer('i-2', 'Success')
+    expect(await invocations(id)).toEqual({ 'i-1': 'Undeliverable', 'i-2': 'Success' })
+    expect(await statusOf(id)).toBe('Success')
+  })
+
+  it('keeps the outputs of all steps, although the last reply of several steps has none', async () => {
+    await online('i-1')
+    const id = await send({ InstanceIds: ['i-1'] })
+    const [message] = await agentOf('i-1').messages()
+    for (const payload of REPLIES_OF_TWO_STEPS) await agentOf('i-1').say(message?.MessageId ?? '', payload)
+    const ask = (PluginName?: string) =>
+      client.send(new GetCommandInvocationCommand({ CommandId: id, InstanceId: 'i-1', PluginName }))
+    await expect(ask()).rejects.toMatchObject({ name: 'InvalidPluginName' })
+    expect(await ask('two')).toMatchObject({
+      Status: 'Failed',
+      ResponseCode: 7,
+      StandardOutputContent: 'b',
+      StandardErrorContent: 'no',
+      ExecutionStartDateTime: '2024-10-21T18:08:12.000Z',
+    })
+    const listed = await client.send(new ListCommandInvocationsCommand({ CommandId: id, Details: true }))
+    expect(listed.CommandInvocations?.[0]?.CommandPlugins?.map(({ Name, Output }) => [Name, Output])).toEqual(
+      [
+        ['one', 'a'],
+        ['two', 'b\n----------ERROR-------\nno'],
+      ],
+    )
   })
 
   it('comes again to an agent that did not acknowledge it, and counts once', async () => {
