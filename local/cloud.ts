@@ -1,4 +1,6 @@
-import { join } from 'node:path'
+import { mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { type CredentialStore, openCredentialStore } from './credentials.ts'
 import { createEventBus } from './events/event-bus.ts'
 import { interestedFunctions, storageEvent } from './events/storage-notifications.ts'
@@ -8,10 +10,14 @@ import { openLambda } from './lambda/lambda.ts'
 import { openProcessRecord } from './process-record.ts'
 import { createS3Service, type ObjectCreated } from './s3/service.ts'
 import { writeShellExports } from './shell-exports.ts'
-import { openSsm } from './ssm/ssm.ts'
+import { openSsm, type Ssm } from './ssm/ssm.ts'
+import { startMember } from './start-member.ts'
 import { takeOver } from './takeover.ts'
+import { addressOf } from './targets/address.ts'
+import type { SandboxChoice, SandboxChoice } from './targets/sandbox.ts'
+import { startTarget } from './targets/target.ts'
 import { readAssembly } from './template/assembly.ts'
-import { fleetTags } from './template/fleet-tags.ts'
+import { fleetSettings } from './template/fleet-settings.ts'
 import { type LocalStack, readStack } from './template/local-stack.ts'
 
 export type { CloudTarget, FleetScope } from './fleets.ts'
@@ -25,6 +31,10 @@ export interface CloudOptions {
   port: number
   /** Begins with nothing. */
   reset?: boolean
+  /** How targets are kept apart; bubblewrap where it works otherwise. */
+  sandbox?: SandboxChoice
+  /** Whether targets run in bubblewrap; where it works, unless said otherwise. */
+  sandbox?: SandboxChoice
 }
 
 /** AWS on this machine, booted from the template. */
@@ -44,12 +54,12 @@ export interface Cloud {
 const PLACE = { region: 'us-east-1', account: '123456789012' }
 
 export async function startCloud(options: CloudOptions): Promise<Cloud> {
-  const { assembly, directory, port, reset = false } = options
+  const { assembly, directory, port, reset = false, sandbox = 'auto' } = options
   const stack = readStack(readAssembly(assembly), PLACE)
   const giveBack = await takeOver(directory, { reset })
   const credentials = openCredentialStore(directory)
   let url = ''
-  const parts = openParts(stack, directory, credentials, () => url)
+  const parts = openParts(stack, { ...options, directory: resolve(directory) }, credentials, () => url)
   const { s3, lambda, ssm, bus } = parts
   for (const { name, isVersioned } of stack.buckets) await s3.createBucket(name, { versioned: isVersioned })
 
@@ -83,12 +93,15 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   }
 }
 
-function openParts(
-  stack: LocalStack,
-  directory: string,
-  credentials: CredentialStore,
-  endpointUrl: () => string,
-) {
+interface PartsOptions {
+  stack: LocalStack
+  directory: string
+  credentials: CredentialStore
+  sandbox: SandboxChoice
+  endpointUrl: () => string
+}
+
+function openParts({ stack, directory, credentials, sandbox, endpointUrl }: PartsOptions) {
   const processes = openProcessRecord(join(directory, 'processes'))
   const ssm = openSsm({ ...PLACE, directory: join(directory, 'ssm'), endpointUrl })
   for (const document of stack.documents) ssm.putDocument(document)
@@ -115,11 +128,27 @@ function openParts(
     }
   }
   const s3 = createS3Service({ ...PLACE, directory: join(directory, 's3'), onObjectCreated: notify })
-  const fleets = new Fleets(join(directory, 'fleets.json'), async ({ instanceId, environment, app }) => {
-    ssm.registerInstance(instanceId, fleetTags(stack, environment, app))
-    throw new Error('no targets yet')
-  })
+  const fleets = new Fleets(join(directory, 'fleets.json'), (member) =>
+    startMember(member, {
+      stack,
+      directory,
+      region: PLACE.region,
+      endpointUrl: endpointUrl(),
+      credentials,
+      processes,
+      ssm,
+      sandbox,
+    }),
+  )
   return { s3, lambda, ssm, bus, fleets }
+}
+
+const ONLINE_MS = 20_000
+
+async function isOnline(ssm: Ssm, instanceId: string): Promise<void> {
+  for (const end = Date.now() + ONLINE_MS; !ssm.isOnline(instanceId); await setTimeout(50)) {
+    if (Date.now() > end) throw new Error(`the agent of ${instanceId} does not register: see its log`)
+  }
 }
 
 function toAssociation(given: LocalStack['associations'][number]) {
