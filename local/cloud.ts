@@ -1,6 +1,4 @@
-import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import { type CredentialStore, openCredentialStore } from './credentials.ts'
 import { createEventBus } from './events/event-bus.ts'
 import { interestedFunctions, storageEvent } from './events/storage-notifications.ts'
@@ -10,14 +8,11 @@ import { openLambda } from './lambda/lambda.ts'
 import { openProcessRecord } from './process-record.ts'
 import { createS3Service, type ObjectCreated } from './s3/service.ts'
 import { writeShellExports } from './shell-exports.ts'
-import { openSsm, type Ssm } from './ssm/ssm.ts'
+import { openSsm } from './ssm/ssm.ts'
 import { startMember } from './start-member.ts'
 import { takeOver } from './takeover.ts'
-import { addressOf } from './targets/address.ts'
-import type { SandboxChoice, SandboxChoice } from './targets/sandbox.ts'
-import { startTarget } from './targets/target.ts'
+import type { SandboxChoice } from './targets/sandbox.ts'
 import { readAssembly } from './template/assembly.ts'
-import { fleetSettings } from './template/fleet-settings.ts'
 import { type LocalStack, readStack } from './template/local-stack.ts'
 
 export type { CloudTarget, FleetScope } from './fleets.ts'
@@ -32,8 +27,6 @@ export interface CloudOptions {
   /** Begins with nothing. */
   reset?: boolean
   /** How targets are kept apart; bubblewrap where it works otherwise. */
-  sandbox?: SandboxChoice
-  /** Whether targets run in bubblewrap; where it works, unless said otherwise. */
   sandbox?: SandboxChoice
 }
 
@@ -54,12 +47,13 @@ export interface Cloud {
 const PLACE = { region: 'us-east-1', account: '123456789012' }
 
 export async function startCloud(options: CloudOptions): Promise<Cloud> {
-  const { assembly, directory, port, reset = false, sandbox = 'auto' } = options
+  const { assembly, port, reset = false, sandbox = 'auto' } = options
+  const directory = resolve(options.directory)
   const stack = readStack(readAssembly(assembly), PLACE)
   const giveBack = await takeOver(directory, { reset })
   const credentials = openCredentialStore(directory)
   let url = ''
-  const parts = openParts(stack, { ...options, directory: resolve(directory) }, credentials, () => url)
+  const parts = openParts({ stack, directory, credentials, sandbox, endpointUrl: () => url })
   const { s3, lambda, ssm, bus } = parts
   for (const { name, isVersioned } of stack.buckets) await s3.createBucket(name, { versioned: isVersioned })
 
@@ -141,14 +135,6 @@ function openParts({ stack, directory, credentials, sandbox, endpointUrl }: Part
     }),
   )
   return { s3, lambda, ssm, bus, fleets }
-}
-
-const ONLINE_MS = 20_000
-
-async function isOnline(ssm: Ssm, instanceId: string): Promise<void> {
-  for (const end = Date.now() + ONLINE_MS; !ssm.isOnline(instanceId); await setTimeout(50)) {
-    if (Date.now() > end) throw new Error(`the agent of ${instanceId} does not register: see its log`)
-  }
 }
 
 function toAssociation(given: LocalStack['associations'][number]) {

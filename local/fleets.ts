@@ -7,26 +7,29 @@ export interface FleetScope {
   app: string
 }
 
-interface Member extends FleetScope {
+export interface FleetMember extends FleetScope {
   instanceId: string
 }
 
-/** A target that runs. */
-export interface CloudTarget extends Member {
+export interface RunningTarget {
   /** Where its app answers. */
   url: string
   stop(): Promise<void>
+  /** As a machine dies: nothing is told that it ends. */
+  kill(): Promise<void>
 }
 
-/** Starts the processes of a target: a new one, or one that there was before with all that it holds. */
-export type StartTarget = (member: Member) => Promise<{ url: string; stop(): Promise<void> }>
+export type CloudTarget = FleetMember & RunningTarget
+
+/** Starts a new target, or one that there was before with all that it holds. */
+export type StartTarget = (member: FleetMember) => Promise<RunningTarget>
 
 /** The targets of all fleets; who has once been started is started again by the same id. */
 export class Fleets {
   readonly #file: string
   readonly #start: StartTarget
   readonly #running: CloudTarget[] = []
-  #members: Member[]
+  #members: FleetMember[]
 
   constructor(file: string, start: StartTarget) {
     this.#file = file
@@ -39,7 +42,8 @@ export class Fleets {
     const isOfFleet = ({ environment, app }: FleetScope) =>
       environment === scope.environment && app === scope.app
     while (this.#members.filter(isOfFleet).length < count) this.#enlist(scope)
-    const asleep = this.#members.filter(isOfFleet).filter(({ instanceId }) => !this.#find(instanceId))
+    const runs = (id: string) => this.#running.some(({ instanceId }) => instanceId === id)
+    const asleep = this.#members.filter(isOfFleet).filter(({ instanceId }) => !runs(instanceId))
     await Promise.all(asleep.map((member) => this.#run(member)))
     return this.#running.filter(isOfFleet)
   }
@@ -56,20 +60,17 @@ export class Fleets {
     await Promise.all(this.#running.splice(0).map((target) => target.stop()))
   }
 
-  #enlist({ environment, app }: FleetScope): Member {
+  #enlist({ environment, app }: FleetScope): FleetMember {
     const member = { instanceId: `i-0${randomBytes(8).toString('hex')}`, environment, app }
     this.#members = [...this.#members, member]
     writeFileAtomically(this.#file, `${JSON.stringify(this.#members, null, 1)}\n`)
     return member
   }
 
-  async #run(member: Member): Promise<CloudTarget> {
-    const target = { ...member, ...(await this.#start(member)) }
+  async #run(member: FleetMember): Promise<CloudTarget> {
+    const { url, stop, kill } = await this.#start(member)
+    const target = { ...member, url, stop, kill }
     this.#running.push(target)
     return target
-  }
-
-  #find(instanceId: string): CloudTarget | undefined {
-    return this.#running.find((target) => target.instanceId === instanceId)
   }
 }
