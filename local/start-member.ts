@@ -4,9 +4,9 @@ import { setTimeout } from 'node:timers/promises'
 import { UserError } from '../lib/user-error.ts'
 import type { CredentialStore } from './credentials.ts'
 import type { FleetMember, RunningTarget } from './fleets.ts'
+import { loopbackAddress } from './loopback-address.ts'
 import type { ProcessRecord } from './process-record.ts'
 import type { Ssm } from './ssm/ssm.ts'
-import { addressOf } from './targets/address.ts'
 import type { SandboxChoice } from './targets/sandbox.ts'
 import { startTarget } from './targets/target.ts'
 import { fleetSettings } from './template/fleet-settings.ts'
@@ -43,7 +43,7 @@ export async function startMember(member: FleetMember, options: StartMemberOptio
     envFile,
     env: { DATABASE: join(shared, 'database.sqlite3') },
     shared,
-    listen: addressOf(instanceId),
+    listen: loopbackAddress(instanceId),
   })
   await isOnline(instanceId, ssm)
   return target
