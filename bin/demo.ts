@@ -1,6 +1,6 @@
-import { rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { execa } from 'execa'
 import pc from 'picocolors'
 import { readAppConfig } from '../lib/config/app.ts'
@@ -10,16 +10,27 @@ import { Ledger } from '../local/demo/ledger.ts'
 import { firstHour } from '../local/demo/scenario.ts'
 import { summaryTable } from '../local/demo/summary.ts'
 import { Team } from '../local/demo/team.ts'
+import type { SandboxChoice } from '../local/targets/sandbox.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const DIRECTORY = resolve(ROOT, '.local/demo')
+const ASSEMBLY = resolve(ROOT, '.local/demo.out')
 
-const { keep, app: example } = new Command('demo')
+const {
+  keep,
+  app: example,
+  sandbox,
+} = new Command('demo')
   .description("A team's first hour on the local cloud, for real. Exit code 0 only if everything worked.")
   .option('--keep', 'leave everything running and say what to try next', false)
   .option('--app <path>', 'the example to deploy', 'examples/guestbook')
+  .addOption(
+    new Option('--sandbox <kind>', 'how targets are kept apart')
+      .choices(['auto', 'bwrap', 'none'])
+      .default('auto'),
+  )
   .parse()
-  .opts<{ keep: boolean; app: string }>()
+  .opts<{ keep: boolean; app: string; sandbox: SandboxChoice }>()
 
 const startedAt = performance.now()
 const seconds = () => `${((performance.now() - startedAt) / 1000).toFixed(1).padStart(5)} s`
@@ -44,9 +55,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 try {
   act('The stack is synthesized, and the local cloud boots from its template')
-  await execa('node', ['bin/app.ts'], { cwd: ROOT })
-  await rm(DIRECTORY, { recursive: true, force: true })
-  cloud = await startCloud({ assembly: resolve(ROOT, 'cdk.out'), directory: DIRECTORY, port: 0 })
+  await synthesize()
+  cloud = await startCloud({ assembly: ASSEMBLY, directory: DIRECTORY, port: 0, reset: true, sandbox })
   say(`${cloud.url} answers for S3, SSM and Lambda`)
 
   const { app } = readAppConfig(resolve(ROOT, example))
@@ -68,6 +78,13 @@ try {
   const isExpected = error instanceof UserError || (error instanceof Error && error.name === 'BrokenPromise')
   console.error(pc.red(`\n${isExpected ? (error as Error).message : (error as Error).stack}`))
   await leave(1)
+}
+
+/** An example that brings a fleets.toml of its own is deployed by a stack of its own. */
+async function synthesize(): Promise<void> {
+  const own = resolve(ROOT, example, 'fleets.toml')
+  const env = existsSync(own) ? { PYBUNDLE_FLEETS_FILE: own } : {}
+  await execa('node', ['bin/app.ts'], { cwd: ROOT, env: { ...env, CDK_OUTDIR: ASSEMBLY } })
 }
 
 function nextSteps({ url }: Cloud, { repository }: Team): string {
