@@ -73,7 +73,11 @@ export function messageOperations(options: AgentOperationsOptions): Operation[] 
       ) => {
         checkIdentity(Destination, caller)
         instances.hear(Destination)
-        const Messages = await mailbox.collect(Destination, { visibilitySeconds, waitMs: LONGEST_POLL_MS })
+        const Messages = await mailbox.collect(Destination, {
+          visibilitySeconds,
+          waitMs: LONGEST_POLL_MS,
+          gone: caller.gone,
+        })
         return { Destination, MessagesRequestId, Messages }
       },
     ),

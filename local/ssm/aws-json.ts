@@ -11,6 +11,8 @@ type Members = Record<string, unknown>
 /** Who asks, as its signature says. */
 export interface Caller {
   principal: string
+  /** Aborted when nobody waits for the answer any more. */
+  gone: AbortSignal
 }
 
 export interface Operation {
@@ -50,7 +52,9 @@ export function awsJsonService(operations: readonly Operation[]): Service {
       )
     }
     const input = await readInput(found, (await readBody(body)).toString() || '{}')
-    const output = await found.run(input, { principal })
+    const gone = new AbortController()
+    response.once('close', () => gone.abort())
+    const output = await found.run(input, { principal, gone: gone.signal })
     response.writeHead(200, { 'content-type': 'application/x-amz-json-1.1' })
     response.end(writeOutput(found, output))
   }

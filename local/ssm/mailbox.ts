@@ -24,13 +24,15 @@ export class Mailbox {
     this.#wake(message.Destination)
   }
 
-  /** Answers as soon as there is something, and with nothing after the time. */
+  /** Answers as soon as there is something, and with nothing after the time; who has left is given nothing. */
   async collect(
     destination: string,
-    { visibilitySeconds, waitMs }: { visibilitySeconds: number; waitMs: number },
-  ) {
+    { visibilitySeconds, waitMs, gone }: { visibilitySeconds: number; waitMs: number; gone: AbortSignal },
+  ): Promise<Message[]> {
     const deadline = Date.now() + waitMs
+    gone.addEventListener('abort', () => this.#wake(destination))
     for (;;) {
+      if (gone.aborted) return []
       const visible = this.#visible(destination)
       const remaining = deadline - Date.now()
       if (visible.length > 0 || remaining <= 0) return this.#hide(visible, visibilitySeconds)
