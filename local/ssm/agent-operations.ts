@@ -1,5 +1,5 @@
 import { ServiceError } from '../http/service.ts'
-import type { Associations } from './associations.ts'
+import type { Associations, ExecutionResult } from './associations.ts'
 import { agentOperation, type Caller, type Operation } from './aws-json.ts'
 import type { Instances } from './instances.ts'
 import type { Mailbox } from './mailbox.ts'
@@ -41,7 +41,7 @@ export function informationOperations({ instances, associations }: AgentOperatio
       checkIdentity(InstanceId, caller)
       return { Associations: associations.of(instances.get(InstanceId)) }
     }),
-    agentOperation<Identity & { AssociationId: string; ExecutionResult: object }>(
+    agentOperation<Identity & { AssociationId: string; ExecutionResult: ExecutionResult }>(
       'UpdateInstanceAssociationStatus',
       async ({ InstanceId, AssociationId, ExecutionResult }, caller) => {
         checkIdentity(InstanceId, caller)

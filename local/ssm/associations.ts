@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { sha256 } from '../../lib/release/digest.ts'
 import type { Documents } from './documents.ts'
 import { type Instance, matchesAll, type Target } from './instances.ts'
 import { JsonFolder } from './json-folder.ts'
@@ -13,9 +13,25 @@ export interface GivenAssociation {
   scheduleExpression?: string | undefined
 }
 
+/** How it went on a target the last time. */
+interface Result {
+  status: string
+  /** In seconds, as agents tell it. */
+  executedAt: number
+  summary: string
+  /** Of the document and the parameters that were run. */
+  checksum: string
+}
+
 interface StoredAssociation extends GivenAssociation {
   associationId: string
-  results: Record<string, object>
+  results: Record<string, Result>
+}
+
+export interface ExecutionResult {
+  Status: string
+  ExecutionDate: number
+  ExecutionSummary?: string
 }
 
 /** Documents that State Manager runs on whoever carries the tags, from the moment they join. */
@@ -34,38 +50,55 @@ export class Associations {
     this.#associations.put(associationId, { ...given, associationId, results })
   }
 
-  /** As the agent is told them; another version of the document gives another checksum, and a run. */
+  /** As the agent is told them; another document or other parameters make one pending again. */
   of(instance: Instance | undefined): object[] {
     if (!instance) return []
     const its = this.#associations.all().filter(({ targets }) => matchesAll(instance, targets))
     return its.map((association) => {
-      const document = this.#documents.find(association.documentName, {
-        version: association.documentVersion ?? '$DEFAULT',
-      })
+      const { version } = this.#documentOf(association)
+      const checksum = this.#checksumOf(association)
+      const result = association.results[instance.instanceId]
+      const isCurrent = result?.checksum === checksum
       return {
         AssociationId: association.associationId,
         AssociationName: association.associationName,
         AssociationVersion: '1',
         InstanceId: instance.instanceId,
         Name: association.documentName,
-        DocumentVersion: document.version,
+        DocumentVersion: version,
         Parameters: association.parameters,
         ScheduleExpression: association.scheduleExpression,
-        Checksum: document.hash,
+        Checksum: checksum,
+        DetailedStatus: isCurrent ? result.status : 'Pending',
+        ...(isCurrent && { LastExecutionDate: result.executedAt }),
       }
     })
   }
 
-  note(associationId: string, instanceId: string, result: object): void {
+  note(associationId: string, instanceId: string, given: ExecutionResult): void {
     const known = this.#associations.get(associationId)
-    if (known)
-      this.#associations.put(associationId, { ...known, results: { ...known.results, [instanceId]: result } })
+    if (!known) return
+    const result = {
+      status: given.Status,
+      executedAt: given.ExecutionDate,
+      summary: given.ExecutionSummary ?? '',
+      checksum: this.#checksumOf(known),
+    }
+    this.#associations.put(associationId, { ...known, results: { ...known.results, [instanceId]: result } })
+  }
+
+  #documentOf({ documentName, documentVersion = '$DEFAULT' }: StoredAssociation) {
+    return this.#documents.find(documentName, { version: documentVersion })
+  }
+
+  #checksumOf(association: StoredAssociation): string {
+    return sha256(this.#documentOf(association).hash + JSON.stringify(association.parameters))
   }
 }
 
 /** The same association has the same id after every start. */
 function uuidOf(text: string): string {
-  const hex = createHash('sha256').update(text).digest('hex')
+  const hex = sha256(text)
   return [
     hex.slice(0, 8),
     hex.slice(8, 12),

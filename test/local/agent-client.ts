@@ -19,7 +19,12 @@ interface Answer {
   __type?: string
   message?: string
   Messages: { MessageId: string; Topic: string; Payload: string }[]
-  Associations: object[]
+  Associations: {
+    AssociationId: string
+    Checksum: string
+    DetailedStatus: string
+    LastExecutionDate?: number
+  }[]
 }
 
 /** An agent of the test's own: speaks the protocol by hand, and says what the test wants. */
@@ -55,6 +60,17 @@ export function agentClient(url: string, instanceId: string, credentials: Creden
         PlatformType: 'Linux',
       }),
     associations: () => call('ssm', 'ListInstanceAssociations', { InstanceId: instanceId, MaxResults: 20 }),
+    noteAssociation: (AssociationId: string, Status: string, ExecutionDate: number) =>
+      call('ssm', 'UpdateInstanceAssociationStatus', {
+        InstanceId: instanceId,
+        AssociationId,
+        ExecutionResult: {
+          Status,
+          ErrorCode: '',
+          ExecutionDate,
+          ExecutionSummary: '1 out of 1 plugin processed',
+        },
+      }),
     messages: async (
       Destination = instanceId,
     ): Promise<{ MessageId: string; Topic: string; Payload: string }[]> => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +18,7 @@ import { type Endpoint, startEndpoint } from '../../local/http/endpoint.ts'
 import { openProcessRecord } from '../../local/process-record.ts'
 import { openSsm, type Ssm } from '../../local/ssm/ssm.ts'
 import { startTarget, type Target } from '../../local/targets/target.ts'
+import { agentClient } from './agent-client.ts'
 import { scriptDocument, until } from './target-cloud.ts'
 
 /** A fleet of real agents, told what to do by the unmodified SDK. */
@@ -163,12 +164,9 @@ test('a command that runs while the service is away ends with its own words', as
 test('whoever joins late runs the association of its tags at once', async () => {
   const [, , late = ''] = FLEET
   targets.push(await start(late))
-  const results = join(directory, 'ssm', 'associations')
-  await until(() => {
-    const [file = ''] = readdirSync(results).filter((name) => name.endsWith('.json'))
-    const { results: byInstance } = JSON.parse(readFileSync(join(results, file), 'utf8'))
-    return byInstance[late]?.Status === 'Success'
-  })
+  const { associations } = agentClient(endpoint.url, late, credentials.issue(`role/${late}`, 3600))
+  const status = async () => (await associations()).Associations[0]?.DetailedStatus
+  await until(async () => (await status()) === 'Success')
 })
 
 test('what is sent to a target that is off waits for it', async () => {

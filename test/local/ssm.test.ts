@@ -386,6 +386,21 @@ describe('a target', () => {
       { Name: 'doc', DocumentVersion: '1', Parameters: { action: ['catchup'] } },
     ])
   })
+
+  it('has an association pending until it has run, and again with another document', async () => {
+    await online('i-1')
+    const targets = [{ Key: 'tag:app', Values: ['guestbook'] }]
+    ssm.putAssociation({ documentName: 'doc', associationName: 'a', parameters: {}, targets })
+    const ask = async () => (await agentOf('i-1').associations()).Associations[0]
+    const AssociationId = (await ask())?.AssociationId ?? ''
+    expect((await ask())?.DetailedStatus).toBe('Pending')
+    await agentOf('i-1').noteAssociation(AssociationId, 'Success', 1_700_000_000)
+    expect(await ask()).toMatchObject({ DetailedStatus: 'Success', LastExecutionDate: 1_700_000_000 })
+    ssm.putDocument({ name: 'doc', content: { ...DOCUMENT, description: 'other' } })
+    const changed = await ask()
+    expect(changed?.DetailedStatus).toBe('Pending')
+    expect(changed?.LastExecutionDate).toBeUndefined()
+  })
 })
 
 describe('a document', () => {
