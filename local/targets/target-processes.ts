@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
+import { processStartTime } from '../process-record.ts'
 
 const GRACE_MS = 4000
 const POLL_MS = 50
@@ -40,10 +41,20 @@ function signalAll(programFolder: string, signal: NodeJS.Signals): boolean {
 }
 
 function processesOf(programFolder: string): number[] {
+  return withDescendants(({ environment }) => environment.includes(programFolder))
+}
+
+export function processesBelow(ancestor: number): number[] {
+  return withDescendants(({ parent }) => parent === ancestor)
+}
+
+export async function areGone(pids: number[]): Promise<void> {
+  while (pids.some((pid) => processStartTime(pid))) await delay(POLL_MS)
+}
+
+function withDescendants(isMeant: (found: Found) => boolean): number[] {
   const all = (process.platform === 'linux' ? readProc() : readPs()).filter(({ pid }) => pid !== process.pid)
-  const its = new Set(
-    all.filter(({ environment }) => environment.includes(programFolder)).map(({ pid }) => pid),
-  )
+  const its = new Set(all.filter(isMeant).map(({ pid }) => pid))
   for (let before = -1; before !== its.size; ) {
     before = its.size
     for (const { pid, parent } of all) if (its.has(parent)) its.add(pid)

@@ -12,7 +12,7 @@ import { startMetadata } from '../metadata/metadata.ts'
 import type { ProcessRecord } from '../process-record.ts'
 import { findTargetPython, type Python } from './python.ts'
 import { chooseSandbox, OWN_FOLDERS, type Sandbox, type SandboxChoice } from './sandbox.ts'
-import { endProcesses } from './target-processes.ts'
+import { areGone, endProcesses, processesBelow } from './target-processes.ts'
 
 export interface TargetOptions {
   instanceId: string
@@ -29,7 +29,7 @@ export interface TargetOptions {
   env: Record<string, string>
   listen: { host: string; port: number }
   /** A folder that all targets of a fleet write to, at the same path in each. */
-  shared: string
+  shared?: string
   sandbox: SandboxChoice
   processes: ProcessRecord
 }
@@ -200,12 +200,14 @@ async function endInit(
   abruptly: boolean,
 ): Promise<void> {
   const ended = hasNotEnded(init) ? once(init, 'exit') : undefined
+  const inside = sandbox.isClosed ? processesBelow(init.pid ?? 0) : []
   if (!sandbox.isClosed) await endProcesses(programs, { abruptly })
   // Its end is the end of all process numbers of a closed sandbox.
   init.stdin?.end()
   const timer = setTimeout(() => init.kill('SIGKILL'), END_MS)
   await ended
   clearTimeout(timer)
+  await areGone(inside)
 }
 
 const hasNotEnded = ({ exitCode, signalCode }: ChildProcess) => exitCode === null && signalCode === null
