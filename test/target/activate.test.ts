@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PublishedRelease } from './artifacts.ts'
 import type { TestTarget } from './target.ts'
-import { Workshop } from './workshop.ts'
+import { server, Workshop } from './workshop.ts'
 
 let workshop: Workshop
 let target: TestTarget
@@ -86,12 +86,18 @@ describe('activate', () => {
 
   it('believes no answer while a process of the old release holds the socket', async () => {
     const { config } = target
-    await target.deploy(good, 11)
-    target.config = { ...config, restart_command: 'true' }
-    const headerless = await workshop.publishApp({ says: 'never started either' })
-    const { verdict } = await target.deploy(headerless, 12)
+    const next = await workshop.publishApp({ says: 'next' })
+    // Answers in the name of the next release, as a new worker that shares the socket would.
+    const name = server(200, 'old').replace('os.path.basename(os.getcwd())', JSON.stringify(next.id))
+    const old = await workshop.publishApp({ files: { 'serve.py': name } })
+    target.config = { ...config, health_url: null }
+    await target.deploy(old, 11)
+    const stays = join(target.root, 'stays.sh')
+    writeFileSync(stays, `[ -e ${target.path('current', 'old')} ] || exit 0; ${config.restart_command}`)
+    target.config = { ...config, restart_command: `sh ${stays}` }
+    const { verdict } = await target.deploy(next, 12)
     target.config = config
-    expect(verdict.reason).toContain(`is answered by release ${good.id}`)
+    expect(verdict.reason).toContain(`is also served by release ${old.id}`)
   })
 
   it('leaves nothing served where the first release does not start', async () => {

@@ -34,13 +34,13 @@ describe.each(interpreters)('Python $version', ({ version, python }) => {
     const compile = `import pathlib; compile(pathlib.Path(${JSON.stringify(PROGRAM)}).read_text(), "it", "exec")`
     expect(run(python ?? '', ['-W', 'error', '-c', compile]).stderr).toBe('')
     const target = await workshop.newTarget()
-    target.runAs(python ?? '', asOrdinaryUser())
+    target.runAs(python ?? '', await asOrdinaryUser())
     expect((await target.run('status')).verdict).toMatchObject({ outcome: 'done', current: null })
   })
 
   it.skipIf(version !== oldest?.version)('deploys with it, as the oldest here', async () => {
     const target = await workshop.newServingTarget()
-    target.runAs(python ?? '', asOrdinaryUser())
+    target.runAs(python ?? '', await asOrdinaryUser())
     const release = await workshop.publishApp({}, { platform: { python: version } })
     const { verdict } = await target.deploy(release)
     expect(verdict).toMatchObject({ outcome: 'done', current: release.id })

@@ -47,7 +47,7 @@ describe('prune', () => {
   it('keeps what a process works in', async () => {
     const release = await workshop.publishApp({ says: 'runs' })
     await target.run('prepare', release, { token: 4 })
-    const [command = 'sleep', ...args] = [...asOrdinaryUser(), 'sleep', '60']
+    const [command = 'sleep', ...args] = [...(await asOrdinaryUser()), 'sleep', '60']
     const running = spawn(command, args, { cwd: target.path('releases', release.id) })
 
     await target.run('prune', undefined, { token: 4 })

@@ -1,4 +1,5 @@
-import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
@@ -39,11 +40,13 @@ export class TestTarget {
   config: Record<string, unknown>
   environment: Record<string, string>
   readonly #script: string
-  #prefix = asOrdinaryUser()
+  #prefix: string[] = []
 
   static async make(root: string, bucket: BucketAndMetadata, config: Record<string, unknown> = {}) {
     const python = await thisPython()
-    return new TestTarget(root, bucket, config, python.executable)
+    const target = new TestTarget(root, bucket, config, python.executable)
+    target.runAs(python.executable, await asOrdinaryUser())
+    return target
   }
 
   constructor(root: string, bucket: BucketAndMetadata, config: Record<string, unknown>, python: string) {
@@ -72,7 +75,6 @@ export class TestTarget {
       PATH: `${dirname(python)}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,
     }
     this.#script = join(root, '_script.sh')
-    this.runAs(python, asOrdinaryUser())
   }
 
   runAs(python: string, prefix: string[]): void {
@@ -159,10 +161,30 @@ export class TestTarget {
   }
 }
 
-/** Root would have to drop to the app's user: tests run as an ordinary user in a namespace of their own. */
-export function asOrdinaryUser(): string[] {
+let namespace: Promise<ChildProcess> | undefined
+
+/**
+ * What to put before a command. Root would have to drop to the app's user: tests run as an ordinary user in
+ * one namespace for all, so that each sees the others' processes, as on a real target.
+ */
+export async function asOrdinaryUser(): Promise<string[]> {
   if (process.getuid?.() !== 0) return []
-  return ['unshare', '-U', '--map-user=1000', '--map-group=1000']
+  namespace ??= openNamespace()
+  return ['nsenter', '--preserve-credentials', '-U', '-t', String((await namespace).pid)]
+}
+
+async function openNamespace(): Promise<ChildProcess> {
+  const options = ['-U', '--map-user=1000', '--map-group=1000', 'sh', '-c', 'echo ready; exec sleep infinity']
+  const keeper = spawn('unshare', options, { stdio: ['ignore', 'pipe', 'ignore'] })
+  await once(keeper.stdout, 'data')
+  keeper.stdout.destroy()
+  return keeper
+}
+
+export async function closeNamespace(): Promise<void> {
+  const keeper = await namespace
+  namespace = undefined
+  keeper?.kill('SIGKILL')
 }
 
 export function freePort(): Promise<number> {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { filesAsTarGz, type PublishedRelease, publishRelease, type ReleaseParts } from './artifacts.ts'
 import { type BucketAndMetadata, startBucketAndMetadata } from './bucket-and-metadata.ts'
-import { freePort, stopApp, TestTarget } from './target.ts'
+import { closeNamespace, freePort, stopApp, TestTarget } from './target.ts'
 
 export interface AppOptions {
   /** Lines of `[tool.pybundle]`. */
@@ -71,6 +71,7 @@ export class Workshop {
 
   async close(): Promise<void> {
     for (const target of this.#targets) stopApp(target)
+    await closeNamespace()
     await this.bucket.close()
     rmSync(this.folder, { recursive: true, force: true })
   }
@@ -93,7 +94,7 @@ echo $! >${home}/shared/pid
 `
 }
 
-function server(status: number, says: string): string {
+export function server(status: number, says: string): string {
   return `
 import alpha, http.server, os, time
 print(${JSON.stringify(says)}, flush=True)
