@@ -94,7 +94,7 @@ export class Commands {
     journal.note({ messageId, reply })
     await insist(() => this.#reply(messageId, reply))
     await insist(() => this.#call('DeleteMessage', { MessageId: messageId }))
-    journal.note({ messageId, reply, isDelivered: true })
+    journal.note({ messageId, isDelivered: true })
   }
 
   #reply(MessageId: string, reply: Reply): Promise<void> {

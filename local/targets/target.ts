@@ -48,6 +48,7 @@ const PROGRAMS = '/var/lib/pybundle/bin'
 const RUN = '/run/pybundle'
 const START_MS = 20_000
 const END_MS = 5000
+const ADDRESS_MS = 2000
 const POLL_MS = 50
 
 const program = (name: string) =>
@@ -67,12 +68,14 @@ cat >/dev/null
 
 export async function startTarget(options: TargetOptions): Promise<Target> {
   const { instanceId, listen, region, credentials, processes } = options
-  await checkAddress(options)
   const python = await findTargetPython()
   const root = join(resolve(options.directory), 'root')
   for (const folder of OWN_FOLDERS) mkdirSync(root + folder, { recursive: true })
   const sandbox = await chooseSandbox(options.sandbox, python, root)
   const inside = sandbox.isClosed ? '' : root
+  // What a local cloud that was killed has left; bubblewrap leaves nothing.
+  if (inside) await endProcesses(inside + PROGRAMS, { abruptly: true })
+  await waitForAddress(options)
   layOut(root, inside, options)
   const metadata = await startMetadata({ instanceId, region, credentials })
   const variables = {
@@ -103,19 +106,21 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
   }
 }
 
-/** Before anything is begun: what answers there would be taken for the target. */
-async function checkAddress({ instanceId, listen: { host, port } }: TargetOptions): Promise<void> {
-  const server = createServer()
-  try {
-    await once(server.listen(port, host), 'listening')
-  } catch (cause) {
-    throw new UserError(
-      `Target ${instanceId} cannot listen on ${host}:${port}: ${(cause as Error).message}`,
-      { cause },
-    )
+/** Whatever else answers there would be taken for the target; one that has just ended gives it free. */
+async function waitForAddress({ instanceId, listen }: TargetOptions): Promise<void> {
+  for (const giveUpAt = Date.now() + ADDRESS_MS; ; await delay(POLL_MS)) {
+    try {
+      const server = createServer().listen(listen)
+      await once(server, 'listening')
+      server.close()
+      await once(server, 'close')
+      return
+    } catch (cause) {
+      if (Date.now() < giveUpAt) continue
+      const problem = `cannot listen on ${listen.host}:${listen.port}: ${(cause as Error).message}`
+      throw new UserError(`Target ${instanceId} ${problem}`, { cause })
+    }
   }
-  server.close()
-  await once(server, 'close')
 }
 
 function layOut(root: string, inside: string, { app, base, env, envFile, listen }: TargetOptions): void {

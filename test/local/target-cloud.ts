@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
@@ -121,6 +122,24 @@ export function documentOf(mainSteps: object[], parameters: object = {}) {
 
 export async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await isTrue())) await delay(20)
+}
+
+export function bubblewrapWorks(): boolean {
+  try {
+    execFileSync('bwrap', [
+      '--ro-bind',
+      '/',
+      '/',
+      '--unshare-user',
+      '--unshare-pid',
+      '--proc',
+      '/proc',
+      'true',
+    ])
+    return true
+  } catch {
+    return false
+  }
 }
 
 function freePort(): Promise<number> {

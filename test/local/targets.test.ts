@@ -4,7 +4,14 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { scriptDocument, startTargetCloud, TARGET, type TargetCloud, until } from './target-cloud.ts'
+import {
+  bubblewrapWorks,
+  scriptDocument,
+  startTargetCloud,
+  TARGET,
+  type TargetCloud,
+  until,
+} from './target-cloud.ts'
 
 let cloud: TargetCloud
 
@@ -141,22 +148,4 @@ function layRelease(id: string): void {
 function processesNamed(pattern: string): number {
   const table = execFileSync('ps', ['-A', '-o', 'stat=,args='], { encoding: 'utf8' })
   return table.split('\n').filter((line) => new RegExp(`^[^Z]\\S*\\s+\\S*${pattern}`).test(line)).length
-}
-
-function bubblewrapWorks(): boolean {
-  try {
-    execFileSync('bwrap', [
-      '--ro-bind',
-      '/',
-      '/',
-      '--unshare-user',
-      '--unshare-pid',
-      '--proc',
-      '/proc',
-      'true',
-    ])
-    return true
-  } catch {
-    return false
-  }
 }
