@@ -13,6 +13,7 @@ import { startMember } from './start-member.ts'
 import { takeOver } from './takeover.ts'
 import type { SandboxChoice } from './targets/sandbox.ts'
 import { readAssembly } from './template/assembly.ts'
+import { hasFleet } from './template/fleet-settings.ts'
 import { type LocalStack, readStack } from './template/local-stack.ts'
 
 export type { CloudTarget, FleetScope } from './fleets.ts'
@@ -53,8 +54,13 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const giveBack = await takeOver(directory, { reset })
   const credentials = openCredentialStore(directory)
   let url = ''
-  const parts = openParts({ stack, directory, credentials, sandbox, endpointUrl: () => url })
-  const { s3, lambda, ssm, bus } = parts
+  const { s3, lambda, ssm, bus, fleets } = openParts({
+    stack,
+    directory,
+    credentials,
+    sandbox,
+    endpointUrl: () => url,
+  })
   for (const { name, isVersioned } of stack.buckets) await s3.createBucket(name, { versioned: isVersioned })
 
   const services = { s3, lambda: lambda.service, ...ssm.services }
@@ -63,6 +69,20 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     throw error
   })
   url = endpoint.url
+  const stop = async () => {
+    bus.close()
+    await Promise.all([fleets.stop(), lambda.close()])
+    ssm.close()
+    await endpoint.close()
+    giveBack()
+  }
+  // A rollout that goes on is to find its targets, as they would be there on AWS.
+  await fleets
+    .resume((scope) => hasFleet(stack, scope))
+    .catch(async (error) => {
+      await stop()
+      throw error
+    })
   lambda.resume()
   bus.startSchedules()
 
@@ -74,16 +94,10 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     env,
     outputs: stack.outputs,
     bucket,
-    startFleet: ({ count, ...scope }) => parts.fleets.start(scope, count),
-    addTarget: (scope) => parts.fleets.add(scope),
-    targets: () => parts.fleets.running(),
-    async stop() {
-      bus.close()
-      await Promise.all([parts.fleets.stop(), lambda.close()])
-      ssm.close()
-      await endpoint.close()
-      giveBack()
-    },
+    startFleet: ({ count, ...scope }) => fleets.start(scope, count),
+    addTarget: (scope) => fleets.add(scope),
+    targets: () => fleets.running(),
+    stop,
   }
 }
 

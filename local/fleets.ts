@@ -30,6 +30,7 @@ export class Fleets {
   readonly #start: StartTarget
   readonly #running: CloudTarget[] = []
   #members: FleetMember[]
+  #isStopped = false
 
   constructor(file: string, start: StartTarget) {
     this.#file = file
@@ -37,14 +38,20 @@ export class Fleets {
     this.#members = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : []
   }
 
+  /** Starts those of before; the fleet of some may be gone from the template. */
+  async resume(hasFleet: (scope: FleetScope) => boolean): Promise<void> {
+    await this.#runAll(this.#members.filter(hasFleet))
+  }
+
   /** Brings a fleet to at least this many targets. */
   async start(scope: FleetScope, count: number): Promise<CloudTarget[]> {
     const isOfFleet = ({ environment, app }: FleetScope) =>
       environment === scope.environment && app === scope.app
     while (this.#members.filter(isOfFleet).length < count) this.#enlist(scope)
-    const runs = (id: string) => this.#running.some(({ instanceId }) => instanceId === id)
-    const asleep = this.#members.filter(isOfFleet).filter(({ instanceId }) => !runs(instanceId))
-    await Promise.all(asleep.map((member) => this.#run(member)))
+    const isRunning = ({ instanceId }: FleetMember) =>
+      this.#running.some((target) => target.instanceId === instanceId)
+    const asleep = this.#members.filter((member) => isOfFleet(member) && !isRunning(member))
+    await this.#runAll(asleep)
     return this.#running.filter(isOfFleet)
   }
 
@@ -57,6 +64,7 @@ export class Fleets {
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true
     await Promise.all(this.#running.splice(0).map((target) => target.stop()))
   }
 
@@ -67,10 +75,18 @@ export class Fleets {
     return member
   }
 
+  /** Waits for all, also when one fails: those that start later could not be stopped. */
+  async #runAll(members: FleetMember[]): Promise<void> {
+    const starts = await Promise.allSettled(members.map((member) => this.#run(member)))
+    const failed = starts.find((start) => start.status === 'rejected')
+    if (failed) throw failed.reason
+  }
+
   async #run(member: FleetMember): Promise<CloudTarget> {
     const { url, stop, kill } = await this.#start(member)
     const target = { ...member, url, stop, kill }
-    this.#running.push(target)
+    if (this.#isStopped) await kill()
+    else this.#running.push(target)
     return target
   }
 }

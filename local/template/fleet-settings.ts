@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { AppScope } from '../../lib/release/keys.ts'
 import { documentName } from '../../lib/release/names.ts'
 import { UserError } from '../../lib/user-error.ts'
 import type { LocalStack } from './local-stack.ts'
@@ -11,6 +12,10 @@ export interface FleetSettings {
 }
 
 const literals = z.object({ base: z.string(), env_file: z.string().nullable() })
+
+export function hasFleet({ documents }: LocalStack, { environment, app }: AppScope): boolean {
+  return documents.some(({ name }) => name === documentName(environment, app))
+}
 
 /** Read from what would be deployed: the tags of the document's association, the document's own literals. */
 export function fleetSettings(stack: LocalStack, environment: string, app: string): FleetSettings {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Assembly, Resource } from '../../local/template/assembly.ts'
 import { readAssembly } from '../../local/template/assembly.ts'
+import { fleetSettings } from '../../local/template/fleet-settings.ts'
 import { resolve } from '../../local/template/intrinsics.ts'
 import { readStack } from '../../local/template/local-stack.ts'
 
@@ -148,5 +149,45 @@ describe('a template', () => {
 
   test('that was not synthesized yet is an error that says how to', () => {
     expect(() => readAssembly('/nowhere/cdk.out')).toThrow('Run: npm run synth')
+  })
+})
+
+describe('a fleet', () => {
+  const config = `{"base":"/opt/pybundle","env_file":"/etc/it'\\''s.env"}`
+  const stack = readStack(
+    assembly({
+      Bucket: BUCKET,
+      Document: {
+        Type: 'AWS::SSM::Document',
+        Properties: {
+          Name: 'pybundle-staging-guestbook',
+          Content: {
+            mainSteps: [{ inputs: { runCommand: ['true', `export PYBUNDLE_CONFIG='${config}'`] } }],
+          },
+        },
+      },
+      CatchUp: {
+        Type: 'AWS::SSM::Association',
+        Properties: {
+          Name: { Ref: 'Document' },
+          Targets: [{ Key: 'tag:app', Values: ['guestbook'] }],
+        },
+      },
+    }),
+    place,
+  )
+
+  test('is read from the association and the literals of the document', () => {
+    expect(fleetSettings(stack, 'staging', 'guestbook')).toEqual({
+      tags: { app: 'guestbook' },
+      base: '/opt/pybundle',
+      envFile: "/etc/it's.env",
+    })
+  })
+
+  test('that is not in the template is an error that names those that are', () => {
+    expect(() => fleetSettings(stack, 'production', 'guestbook')).toThrow(
+      'no fleet of "guestbook" in "production" (its documents: pybundle-staging-guestbook)',
+    )
   })
 })
