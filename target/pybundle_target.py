@@ -4,11 +4,11 @@ It reads one command from the environment, prints its verdict as one JSON line o
 progress on standard error and in <base>/<app>/log/deploy.log. Every action may be killed anywhere and run
 again. Root never runs what was uploaded: that is for the app's user. In <base>/<app>/:
 
-    releases/<id>/   the code; .pybundle-release.json is written last, without it nothing is prepared
-    venvs/<id>/      a virtualenv at its final path; .ready is written last, without it it is made anew
-    shared/          what outlives releases, the app's user's own
-    current          -> releases/<id>, switched by one rename
-    log/  state/  tools/  tmp/
+  releases/<id>/   the code; .pybundle-release.json is written last, without it nothing is prepared
+  venvs/<id>/      a virtualenv at its final path; .ready is written last, without it it is made anew
+  shared/          what outlives releases, the app's user's own
+  current          -> releases/<id>, switched by one rename
+  log/  state/  tools/  tmp/
 """
 import contextlib
 import datetime
@@ -47,219 +47,222 @@ FETCH_ATTEMPTS = 6
 MAX_UNPACKED_BYTES = 2 << 30
 MAX_UNPACKED_FILES = 100_000
 MAX_VERDICT_BYTES = 2000
+# The agent cuts both streams together to 2,500: what is told on standard error must leave the verdict whole.
+MAX_PROGRESS_BYTES = 350
 
 
 class Failed(Exception):
-    outcome = "failed"
+  outcome = "failed"
 
-    def __init__(self, reason, log=""):
-        super().__init__(reason)
-        self.reason, self.log = reason, log
+  def __init__(self, reason, log=""):
+    super().__init__(reason)
+    self.reason, self.log = reason, log
 
 
 class Refused(Failed):
-    """Nothing was touched."""
+  """Nothing was touched."""
 
-    outcome = "refused"
+  outcome = "refused"
 
 
 class Reverted(Failed):
-    """Activation failed; the previous release is back and healthy."""
+  """Activation failed; the previous release is back and healthy."""
 
-    outcome = "reverted"
+  outcome = "reverted"
 
 
 # --- The actions ---------------------------------------------------------------------------------------
 
 
 def prepare(target, command):
-    with target.locked(command):
-        return prepare_release(target, command)
+  with target.locked(command):
+    return prepare_release(target, command)
 
 
 def migrate(target, command):
-    """Starts the migration once for its rollout and says how it stands; the next call asks again."""
-    with target.locked(command):
-        target.ask_whether_current(command)
-        release = target.prepared(command.release)
-        if migration_record(target, command.rollout) is None:
-            running = running_migration(target)
-            if running:
-                raise Refused("the migration of rollout %s is still running here" % running)
-            if not release["app"]["migrate_command"]:
-                return done("the app has no migration")
-            if nothing_to_migrate(target, release):
-                return done("nothing to migrate")
-            target.report.say("migrating: %s" % release["app"]["migrate_command"])
-            start_migration(target, command.rollout, release)
+  """Starts the migration once for its rollout and says how it stands; the next call asks again."""
+  with target.locked(command):
+    target.ask_whether_current(command)
+    release = target.prepared(command.release)
+    if migration_record(target, command.rollout) is None:
+      running = running_migration(target)
+      if running:
+        raise Refused("the migration of rollout %s is still running here" % running)
+      if not release["app"]["migrate_command"]:
+        return done("the app has no migration")
+      if nothing_to_migrate(target, release):
+        return done("nothing to migrate")
+      target.report.say("migrating: %s" % release["app"]["migrate_command"])
+      start_migration(target, command.rollout, release)
+  with target.report.phase("migrate"):
     return wait_for_migration(target, command.rollout)
 
 
 def activate(target, command):
-    with target.locked(command):
-        target.ask_whether_current(command)
-        return activate_release(target, command.release)
+  with target.locked(command):
+    target.ask_whether_current(command)
+    return activate_release(target, command.release)
 
 
 def revert(target, command):
-    """Puts the previous release back in the place of the named one."""
-    with target.locked(command):
-        if target.memory["release"] == command.release:
-            return done("serves %s again" % (put_previous_back(target, command.release) or "nothing"))
-        if not target.memory["proven"]:  # an earlier revert was killed
-            serve(target, target.memory["release"])
-        return done("does not serve it")
+  """Puts the previous release back in the place of the named one."""
+  with target.locked(command):
+    if target.memory["release"] == command.release:
+      return done("serves %s again" % (put_previous_back(target, command.release) or "nothing"))
+    if not target.memory["proven"]:  # an earlier revert was killed
+      serve(target, target.memory["release"])
+    return done("does not serve it")
 
 
 def catch_up(target, command):
-    """Brings the target to the environment's current release, which may move while it is being installed."""
-    with target.locked(command):
-        for _ in range(5):
-            state = target.read_state()
-            wanted, lock = state.get("current"), state.get("lock")
-            if not wanted:
-                return done("the environment has no current release yet")
-            if lock and lock["token"] == target.memory["token"]:
-                return done("left to the rollout that is at work on this target")
-            if target.serves(wanted["release"]):
-                return done("serves the current release")
-            prepare_release(target, types.SimpleNamespace(**wanted))
-            activate_release(target, wanted["release"])
-    raise Failed("the environment's current release moved too often; the next catch-up goes on")
+  """Brings the target to the environment's current release, which may move while it is being installed."""
+  with target.locked(command):
+    for _ in range(5):
+      state = target.read_state()
+      wanted, lock = state.get("current"), state.get("lock")
+      if not wanted:
+        return done("the environment has no current release yet")
+      if lock and lock["token"] == target.memory["token"]:
+        return done("left to the rollout that is at work on this target")
+      if target.serves(wanted["release"]):
+        return done("serves the current release")
+      prepare_release(target, types.SimpleNamespace(**wanted))
+      activate_release(target, wanted["release"])
+  raise Failed("the environment's current release moved too often; the next catch-up goes on")
 
 
 def status(target, command):
-    current = target.current()
-    return dict(
-        done(""),
-        previous=target.previous(current),
-        prepared=[path.name for path in entries(target.releases) if target.marker(path.name)][:40],
-        token=target.memory["token"],
-        venvs=len(target.ready_venvs()),
-    )
+  current = target.current()
+  return dict(
+    done(""),
+    previous=target.previous(current),
+    prepared=[path.name for path in entries(target.releases) if target.marker(path.name)][:40],
+    token=target.memory["token"],
+    venvs=len(target.ready_venvs()),
+  )
 
 
 def prune(target, command):
-    """Keeps what is good, current, named by the environment or running, and what these need."""
-    with target.locked(command):
-        keep = releases_to_keep(target)
-        target.discard_others(target.releases, keep)
-        venvs = {target.marker(id)["venv"] for id in keep if target.marker(id)} | running_below(target.venvs)
-        target.discard_others(target.venvs, venvs)
-        target.discard_others(target.tools, {marker["pip"] for marker in target.ready_venvs().values()})
-        target.remember(good=[id for id in target.memory["good"] if id in keep])
-        return done("kept %s" % (" ".join(sorted(keep)) or "nothing"))
+  """Keeps what is good, current, named by the environment or running, and what these need."""
+  with target.locked(command):
+    keep = releases_to_keep(target)
+    target.discard_others(target.releases, keep)
+    venvs = {target.marker(id)["venv"] for id in keep if target.marker(id)} | running_below(target.venvs)
+    target.discard_others(target.venvs, venvs)
+    target.discard_others(target.tools, {marker["pip"] for marker in target.ready_venvs().values()})
+    target.remember(good=[id for id in target.memory["good"] if id in keep])
+    return done("kept %s" % (" ".join(sorted(keep)) or "nothing"))
 
 
 ACTIONS = {
-    action.__name__.replace("_", "-"): action
-    for action in (prepare, migrate, activate, revert, catch_up, status, prune)
+  action.__name__.replace("_", "-"): action
+  for action in (prepare, migrate, activate, revert, catch_up, status, prune)
 }
 
 
 def done(reason):
-    return {"outcome": "done", "reason": reason}
+  return {"outcome": "done", "reason": reason}
 
 
 # --- Prepare: beside the running release, touching nothing live ----------------------------------------
 
 
 def prepare_release(target, asked):
-    if target.marker(asked.release):
-        return done("was prepared already")
-    read_env_file(target)
-    record = read_release_record(target, asked)
-    refuse_full_disk(target, record)
-    code = unpack_code(target, record)
-    venv = find_venv(target, asked.bundle) or build_venv(target, record)
-    place_release(target, record, code, venv)
-    return done("prepared")
+  if target.marker(asked.release):
+    return done("was prepared already")
+  read_env_file(target)
+  record = read_release_record(target, asked)
+  refuse_full_disk(target, record)
+  code = unpack_code(target, record)
+  venv = find_venv(target, asked.bundle) or build_venv(target, record)
+  place_release(target, record, code, venv)
+  return done("prepared")
 
 
 def read_release_record(target, asked):
-    if sha256_of("bundle:%s\ncode:%s\n" % (asked.bundle, asked.code))[:12] != asked.release:
-        raise Refused("release %s is not made of this bundle and this code" % asked.release)
-    key = "%s/%s/releases/%s.json" % (target.environment, target.app, asked.release)
-    record = target.bucket.read_json(key)
-    if record is None:
-        raise Failed('the bucket has no record "%s" of this release' % key)
-    if (record["bundle"]["digest"], record["code"]["digest"]) != (asked.bundle, asked.code):
-        raise Failed('"%s" names other digests than the command' % key)
-    return record
+  if sha256_of("bundle:%s\ncode:%s\n" % (asked.bundle, asked.code))[:12] != asked.release:
+    raise Refused("release %s is not made of this bundle and this code" % asked.release)
+  key = "%s/%s/releases/%s.json" % (target.environment, target.app, asked.release)
+  record = target.bucket.read_json(key)
+  if record is None:
+    raise Failed('the bucket has no record "%s" of this release' % key)
+  if (record["bundle"]["digest"], record["code"]["digest"]) != (asked.bundle, asked.code):
+    raise Failed('"%s" names other digests than the command' % key)
+  return record
 
 
 def refuse_full_disk(target, record):
-    needed = 6 * (record["bundle"]["size"] + record["code"]["size"])
-    free = shutil.disk_usage(target.home).free
-    if free < needed:
-        raise Failed("%s has %d MB free; the release may need %d MB" % (target.home, free >> 20, needed >> 20))
+  needed = 6 * (record["bundle"]["size"] + record["code"]["size"])
+  free = shutil.disk_usage(target.home).free
+  if free < needed:
+    raise Failed("%s has %d MB free; the release may need %d MB" % (target.home, free >> 20, needed >> 20))
 
 
 def unpack_code(target, record):
-    archive, folder = target.tmp / "archive", target.tmp / "release"
-    with target.report.phase("fetch"):
-        digest = target.bucket.save(record["code"], archive)
-    if digest != record["code"]["digest"]:
-        raise Failed('"%s" is not the released code: its sha256 is %s' % (record["code"]["key"], digest))
-    with target.report.phase("unpack"):
-        unpack_archive(archive, folder)
-        archive.unlink()
-    return folder
+  archive, folder = target.tmp / "archive", target.tmp / "release"
+  with target.report.phase("fetch"):
+    digest = target.bucket.save(record["code"], archive)
+  if digest != record["code"]["digest"]:
+    raise Failed('"%s" is not the released code: its sha256 is %s' % (record["code"]["key"], digest))
+  with target.report.phase("unpack"):
+    unpack_archive(archive, folder)
+    archive.unlink()
+  return folder
 
 
 def find_venv(target, bundle):
-    """One that was made of this very bundle, if its Python is still the same: nothing need be fetched."""
-    for id, marker in target.ready_venvs().items():
-        if bundle in marker["bundles"] and ask_python(marker["python"]["path"]) == marker["python"]:
-            return id
-    return None
+  """One that was made of this very bundle, if its Python is still the same: nothing need be fetched."""
+  for id, marker in target.ready_venvs().items():
+    if bundle in marker["bundles"] and ask_python(marker["python"]["path"]) == marker["python"]:
+      return id
+  return None
 
 
 def build_venv(target, record):
-    bundle, parts = target.tmp / "bundle", target.tmp / "parts"
-    with target.report.phase("fetch"):
-        target.bucket.save(record["bundle"], bundle)
-    with target.report.phase("verify"):
-        manifest = take_bundle_apart(bundle, record["bundle"]["digest"], parts)
-        bundle.unlink()
-    python = choose_python(manifest["platform"])
-    members = manifest["members"]
-    id = sha256_of(json.dumps([members["requirements.txt"]["sha256"], python], sort_keys=True))[:12]
-    marker = target.ready_venvs().get(id)
-    if marker is None:
-        with target.report.phase("install"):
-            pip = unpack_pip(target, members, parts)
-            install(target, target.venvs / id, python, pip, parts)
-        marker = {"bundles": [], "python": python, "pip": pip.name}
-    marker["bundles"] = marker["bundles"][-20:] + [record["bundle"]["digest"]]
-    write_json(target.venvs / id / ".ready", marker)
-    shutil.rmtree(parts)
-    return id
+  bundle, parts = target.tmp / "bundle", target.tmp / "parts"
+  with target.report.phase("fetch"):
+    target.bucket.save(record["bundle"], bundle)
+  with target.report.phase("verify"):
+    manifest = take_bundle_apart(bundle, record["bundle"]["digest"], parts)
+    bundle.unlink()
+  python = choose_python(manifest["platform"])
+  members = manifest["members"]
+  id = sha256_of(json.dumps([members["requirements.txt"]["sha256"], python], sort_keys=True))[:12]
+  marker = target.ready_venvs().get(id)
+  if marker is None:
+    with target.report.phase("install"):
+      pip = unpack_pip(target, members, parts)
+      install(target, target.venvs / id, python, pip, parts)
+    marker = {"bundles": [], "python": python, "pip": pip.name}
+  marker["bundles"] = marker["bundles"][-20:] + [record["bundle"]["digest"]]
+  write_json(target.venvs / id / ".ready", marker)
+  shutil.rmtree(parts)
+  return id
 
 
 def unpack_pip(target, members, parts):
-    """Unpacked and compiled once per pip: it starts in a fraction of the time that it takes from a zip."""
-    wheel = next((name for name in members if name.startswith("tools/pip-")), None)
-    if wheel is None:
-        raise Failed("the bundle has no tools/pip-*.whl to install with")
-    home = target.tools / ("pip-" + members[wheel]["sha256"][:12])
-    if not home.exists():
-        unpack_archive(parts / wheel, target.tmp / "pip")
-        (target.tmp / "pip").rename(home)
-    return home
+  """Unpacked and compiled once per pip: it starts in a fraction of the time that it takes from a zip."""
+  wheel = next((name for name in members if name.startswith("tools/pip-")), None)
+  if wheel is None:
+    raise Failed("the bundle has no tools/pip-*.whl to install with")
+  home = target.tools / ("pip-" + members[wheel]["sha256"][:12])
+  if not home.exists():
+    unpack_archive(parts / wheel, target.tmp / "pip")
+    (target.tmp / "pip").rename(home)
+  return home
 
 
 def install(target, venv, python, pip, parts):
-    target.discard(venv)
-    venv.mkdir()
-    environment = dict(plain_environment(target), PIP_CONFIG_FILE="/dev/null")
-    create = [python["path"], "-I", "-m", "venv", "--without-pip", venv]
-    fill = [venv / "bin/python", "-I", "-c", INSTALL, pip]
-    with target.lent_to_user(venv), target.lent_to_user(pip), target.open_log("install") as log:
-        for command in (create, fill):
-            if target.run_as_user(command, parts, environment, log) != 0:
-                raise Failed("the bundle could not be installed", log.tail())
-    os.sync()  # once, before the marker: much cheaper than for each file, and as safe
+  target.discard(venv)
+  venv.mkdir()
+  environment = dict(plain_environment(target), PIP_CONFIG_FILE="/dev/null")
+  create = [python["path"], "-I", "-m", "venv", "--without-pip", venv]
+  fill = [venv / "bin/python", "-I", "-c", INSTALL, pip]
+  with target.lent_to_user(venv), target.lent_to_user(pip), target.open_log("install") as log:
+    for command in (create, fill):
+      if target.run_as_user(command, parts, environment, log) != 0:
+        raise Failed("the bundle could not be installed", log.tail())
+  os.sync()  # once, before the marker: much cheaper than for each file, and as safe
 
 
 # Run by the new virtualenv's Python, unprivileged, among the parts of the bundle.
@@ -269,12 +272,12 @@ sys.path.insert(0, sys.argv[1])
 from pip._internal.cli.main import main
 
 def pip(*arguments):
-    if main([*arguments, "--isolated", "--no-input", "--disable-pip-version-check"]) != 0:
-        sys.exit(1)
+  if main([*arguments, "--isolated", "--no-input", "--disable-pip-version-check"]) != 0:
+    sys.exit(1)
 
 if os.path.getsize("requirements.txt"):
-    pip("install", "--no-index", "--require-hashes", "--only-binary=:all:", "--no-deps", "--no-compile",
-        "--no-cache-dir", "--no-warn-script-location", "--find-links", "wheels", "-r", "requirements.txt")
+  pip("install", "--no-index", "--require-hashes", "--only-binary=:all:", "--no-deps", "--no-compile",
+    "--no-cache-dir", "--no-warn-script-location", "--find-links", "wheels", "-r", "requirements.txt")
 pip("check")
 site = sysconfig.get_path("purelib")
 many = sum(len(files) for _, _, files in os.walk(site)) > 600
@@ -283,82 +286,82 @@ compileall.compile_dir(site, quiet=1, workers=os.cpu_count() if many else 1)
 
 
 def place_release(target, record, code, venv):
-    id = record["release"]
-    app = read_app_settings(target, code, venv)
-    for name in app["shared_paths"]:
-        link_shared_path(target, code, name)
-    os.symlink("../../venvs/" + venv, code / ".venv")
-    home = target.releases / id
-    target.discard(home)
-    # The hook runs at the final path, which what it writes may name; without its marker nobody uses it yet.
-    code.rename(home)
-    marker = {"release": id, "revision": record.get("revision"), "venv": venv, "app": app}
-    marker.update(bundle=record["bundle"]["digest"], code=record["code"]["digest"])
-    compile_code = [home / ".venv/bin/python", "-I", "-m", "compileall", "-qq", home]
-    with target.report.phase("hooks"), target.lent_to_user(home), target.open_log("prepare") as log:
-        target.run_as_user(compile_code, home, plain_environment(target), log)
-        target.report.say("preparing: %s" % (app["prepare_command"] or "nothing to run"))
-        if app["prepare_command"] and run_hook(target, marker, "prepare_command", log) != 0:
-            raise Failed("prepare_command failed: %s" % app["prepare_command"], log.tail())
-    os.sync()
-    write_json(home / MARKER, marker)
+  id = record["release"]
+  app = read_app_settings(target, code, venv)
+  for name in app["shared_paths"]:
+    link_shared_path(target, code, name)
+  os.symlink("../../venvs/" + venv, code / ".venv")
+  home = target.releases / id
+  target.discard(home)
+  # The hook runs at the final path, which what it writes may name; without its marker nobody uses it yet.
+  code.rename(home)
+  marker = {"release": id, "revision": record.get("revision"), "venv": venv, "app": app}
+  marker.update(bundle=record["bundle"]["digest"], code=record["code"]["digest"])
+  compile_code = [home / ".venv/bin/python", "-I", "-m", "compileall", "-qq", home]
+  with target.report.phase("hooks"), target.lent_to_user(home), target.open_log("prepare") as log:
+    target.run_as_user(compile_code, home, plain_environment(target), log)
+    target.report.say("preparing: %s" % (app["prepare_command"] or "nothing to run"))
+    if app["prepare_command"] and run_hook(target, marker, "prepare_command", log) != 0:
+      raise Failed("prepare_command failed: %s" % app["prepare_command"], log.tail())
+  os.sync()
+  write_json(home / MARKER, marker)
 
 
 MARKER = ".pybundle-release.json"
 APP_SETTINGS = {
-    "app": "",
-    "prepare_command": "",
-    "migrate_command": "",
-    "migrate_check_command": "",
-    "health_path": "/",
-    "shared_paths": [],
+  "app": "",
+  "prepare_command": "",
+  "migrate_command": "",
+  "migrate_check_command": "",
+  "health_path": "/",
+  "shared_paths": [],
 }
 
 
 def read_app_settings(target, code, venv):
-    """pybundle.toml, or [tool.pybundle] of pyproject.toml."""
-    own, project = code / "pybundle.toml", code / "pyproject.toml"
-    file = own if own.is_file() else project
-    content = read_toml(target, file, venv) if file.is_file() else {}
-    said = content if file == own else content.get("tool", {}).get("pybundle", {})
-    app = {key: said.get(key, default) for key, default in APP_SETTINGS.items()}
-    for key, default in APP_SETTINGS.items():
-        if type(app[key]) is not type(default):
-            raise Failed('%s: "%s" must be a %s' % (file.name, key, type(default).__name__))
-    if app["app"] not in ("", target.app):
-        raise Failed('this is code of the app "%s", not of "%s"' % (app["app"], target.app))
-    return app
+  """pybundle.toml, or [tool.pybundle] of pyproject.toml."""
+  own, project = code / "pybundle.toml", code / "pyproject.toml"
+  file = own if own.is_file() else project
+  content = read_toml(target, file, venv) if file.is_file() else {}
+  said = content if file == own else content.get("tool", {}).get("pybundle", {})
+  app = {key: said.get(key, default) for key, default in APP_SETTINGS.items()}
+  for key, default in APP_SETTINGS.items():
+    if type(app[key]) is not type(default):
+      raise Failed('%s: "%s" must be a %s' % (file.name, key, type(default).__name__))
+  if app["app"] not in ("", target.app):
+    raise Failed('this is code of the app "%s", not of "%s"' % (app["app"], target.app))
+  return app
 
 
 def read_toml(target, file, venv):
-    """With the parser of the virtualenv's Python, or, before 3.11, with the one inside the uploaded pip."""
-    script = (
-        "import json, sys\ntry: import tomllib as toml\n"
-        "except ImportError:\n sys.path.insert(0, sys.argv[1])\n from pip._vendor import tomli as toml\n"
-        "json.dump(toml.loads(sys.stdin.buffer.read().decode()), sys.stdout, default=str)"
-    )
-    pip = target.tools / target.ready_venvs()[venv]["pip"]
-    command = [target.venvs / venv / "bin/python", "-I", "-c", script, pip]
-    settings = {"env": plain_environment(target), "preexec_fn": target.become_user}
-    with open(file, "rb") as stream, target.open_log("prepare") as log:
-        read = subprocess.run(command, stdin=stream, stdout=subprocess.PIPE, stderr=log, **settings)
-        if read.returncode != 0:
-            raise Failed("%s cannot be read" % file.name, log.tail())
-    return json.loads(read.stdout)
+  """With the parser of the virtualenv's Python, or, before 3.11, with the one inside the uploaded pip."""
+  script = (
+    "import json, sys\ntry: import tomllib as toml\n"
+    "except ImportError:\n sys.path.insert(0, sys.argv[1])\n from pip._vendor import tomli as toml\n"
+    "json.dump(toml.loads(sys.stdin.buffer.read().decode()), sys.stdout, default=str)"
+  )
+  pip = target.tools / target.ready_venvs()[venv]["pip"]
+  command = [target.venvs / venv / "bin/python", "-I", "-c", script, pip]
+  settings = {"env": plain_environment(target), "preexec_fn": target.become_user}
+  with open(file, "rb") as stream, target.open_log("prepare") as log:
+    read = subprocess.run(command, stdin=stream, stdout=subprocess.PIPE, stderr=log, **settings)
+    if read.returncode != 0:
+      raise Failed("%s cannot be read" % file.name, log.tail())
+  return json.loads(read.stdout)
 
 
 def link_shared_path(target, code, name):
-    """A folder, unless a file is already there."""
-    parts = safe_parts(name)
-    shared, link = target.shared.joinpath(*parts), code.joinpath(*parts)
-    with target.acting_as_user():
-        if not os.path.lexists(shared):
-            shared.mkdir(parents=True)
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if not is_inside(link.parent, code):
-        raise Failed('the shared path "%s" lies behind a link' % name)
-    remove(link)
-    os.symlink("../" * (len(parts) + 1) + "/".join(["shared", *parts]), link)
+  """A folder, unless a file is already there."""
+  parts = safe_parts(name)
+  shared, link = target.shared.joinpath(*parts), code.joinpath(*parts)
+  with target.acting_as_user():
+    if not os.path.lexists(shared):
+      shared.mkdir(parents=True)
+  link.parent.mkdir(parents=True, exist_ok=True)
+  if not is_inside(link.parent, code):
+    raise Failed('the shared path "%s" lies behind a link' % name)
+  remove(link)
+  os.symlink("../" * (len(parts) + 1) + "/".join(["shared", *parts]), link)
 
 
 # --- Migrate: once for the fleet, detached from the command that started it ----------------------------
@@ -366,539 +369,540 @@ def link_shared_path(target, code, name):
 
 
 def migration_path(target, rollout):
-    return target.state / "migrations" / (rollout + ".json")
+  return target.state / "migrations" / (rollout + ".json")
 
 
 def migration_record(target, rollout):
-    return read_json(migration_path(target, rollout))
+  return read_json(migration_path(target, rollout))
 
 
 def migration_lock(target):
-    """None while a migration runs."""
-    return try_lock(target.state / "migration.lock")
+  """None while a migration runs."""
+  return try_lock(target.state / "migration.lock")
 
 
 def running_migration(target):
-    """The rollout whose migration runs."""
-    lock = migration_lock(target)
-    if lock is not None:
-        os.close(lock)
-        return None
-    records = (target.state / "migrations").glob("*.json")
-    running = [path.stem for path in records if read_json(path)["status"] == "running"]
-    return running[0] if running else "(starting)"
+  """The rollout whose migration runs."""
+  lock = migration_lock(target)
+  if lock is not None:
+    os.close(lock)
+    return None
+  records = (target.state / "migrations").glob("*.json")
+  running = [path.stem for path in records if read_json(path)["status"] == "running"]
+  return running[0] if running else "(starting)"
 
 
 def nothing_to_migrate(target, release):
-    if not release["app"]["migrate_check_command"]:
-        return False
-    with target.open_log("migrate-check") as log:
-        return run_hook(target, release, "migrate_check_command", log) == 0
+  if not release["app"]["migrate_check_command"]:
+    return False
+  with target.open_log("migrate-check") as log:
+    return run_hook(target, release, "migrate_check_command", log) == 0
 
 
 def start_migration(target, rollout, release):
-    migration_path(target, rollout).parent.mkdir(exist_ok=True)
-    lock = migration_lock(target)
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setsid()
-            if os.fork() == 0:
-                run_migration(target, rollout, release, lock)
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    os.close(lock)
+  migration_path(target, rollout).parent.mkdir(exist_ok=True)
+  lock = migration_lock(target)
+  child = os.fork()
+  if child == 0:
+    try:
+      os.setsid()
+      if os.fork() == 0:
+        run_migration(target, rollout, release, lock)
+    finally:
+      os._exit(0)
+  os.waitpid(child, 0)
+  os.close(lock)
 
 
 def run_migration(target, rollout, release, lock):
-    """In a process of its own that holds nothing of the command's: not its pipes, not the machine lock."""
-    log = target.open_log("migrate-" + rollout)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(log.fileno(), 1)
-    os.dup2(log.fileno(), 2)
-    for descriptor in range(3, 256):
-        if descriptor not in (lock, log.fileno()):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-    record = {"release": release["release"], "status": "running", "began": utc_now()}
-    write_json(migration_path(target, rollout), record)
-    try:
-        code = run_hook(target, release, "migrate_command", log, inherits=lock)
-        record.update(status="failed" if code else "done", code=code)
-    except BaseException as error:
-        traceback.print_exc()
-        record.update(status="failed", code=str(error))
-    write_json(migration_path(target, rollout), dict(record, ended=utc_now()))
+  """In a process of its own that holds nothing of the command's: not its pipes, not the machine lock."""
+  log = target.open_log("migrate-" + rollout)
+  os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+  os.dup2(log.fileno(), 1)
+  os.dup2(log.fileno(), 2)
+  for descriptor in range(3, 256):
+    if descriptor not in (lock, log.fileno()):
+      with contextlib.suppress(OSError):
+        os.close(descriptor)
+  record = {"release": release["release"], "status": "running", "began": utc_now()}
+  write_json(migration_path(target, rollout), record)
+  try:
+    code = run_hook(target, release, "migrate_command", log, inherits=lock)
+    record.update(status="failed" if code else "done", code=code)
+  except BaseException as error:
+    traceback.print_exc()
+    record.update(status="failed", code=str(error))
+  write_json(migration_path(target, rollout), dict(record, ended=utc_now()))
 
 
 def wait_for_migration(target, rollout):
-    deadline = time.monotonic() + MIGRATION_POLL_SECONDS
-    while True:
-        alive = running_migration(target) is not None
-        record = migration_record(target, rollout) or {"status": "not begun", "began": utc_now()}
-        if record["status"] == "done":
-            return done("migrated")
-        log = last_lines(target.log_path("migrate-" + rollout))
-        if record["status"] == "failed":
-            raise Failed("migrate_command failed with exit code %s" % record["code"], log)
-        if not alive:
-            raise Failed("the migration was interrupted: find out how far it came before going on", log)
-        if time.monotonic() > deadline:
-            return {"outcome": "running", "reason": "the migration runs since %s" % record["began"]}
-        time.sleep(0.1)
+  deadline = time.monotonic() + MIGRATION_POLL_SECONDS
+  while True:
+    alive = running_migration(target) is not None
+    record = migration_record(target, rollout) or {"status": "not begun", "began": utc_now()}
+    if record["status"] == "done":
+      return done("migrated")
+    log = last_lines(target.log_path("migrate-" + rollout))
+    if record["status"] == "failed":
+      raise Failed("migrate_command failed with exit code %s" % record["code"], log)
+    if not alive:
+      raise Failed("the migration was interrupted: find out how far it came before going on", log)
+    if time.monotonic() > deadline:
+      return {"outcome": "running", "reason": "the migration runs since %s" % record["began"]}
+    time.sleep(0.1)
 
 
 # --- Activate: one rename, restart, proof; or back -----------------------------------------------------
 
 
 def activate_release(target, id):
-    if target.serves(id):
-        return done("was active already")
-    health_url(target, target.prepared(id))  # what it lacks is told before anything is switched
-    try:
-        serve(target, id)
-        return done("active")
-    except Failed as failure:
-        target.report.say("%s\n%s" % (failure.reason, failure.log))
-        if put_previous_back(target, id, failure) is None:
-            raise Failed("%s; there is no release to go back to" % failure.reason, failure.log)
-        raise Reverted(failure.reason, failure.log)
+  if target.serves(id):
+    return done("was active already")
+  health_url(target, target.prepared(id))  # what it lacks is told before anything is switched
+  try:
+    serve(target, id)
+    return done("active")
+  except Failed as failure:
+    target.report.say("%s\n%s" % (failure.reason, failure.log))
+    if put_previous_back(target, id, failure) is None:
+      raise Failed("%s; there is no release to go back to" % failure.reason, failure.log)
+    raise Reverted(failure.reason, failure.log)
 
 
 def serve(target, id):
-    release = target.prepared(id)
-    target.report.say("switching to %s" % id)
-    target.remember(release=id, proven=False)
-    logs, began = log_sizes(target), time.time()
-    try:
-        point_current(target, id)
-        with target.report.phase("restart"):
-            restart(target)
-        with target.report.phase("health"):
-            prove_health(target, release)
-    except Exception as error:
-        if not isinstance(error, Failed):
-            target.report.say(traceback.format_exc())
-        raise Failed(str(error), app_log_since(target, logs, began))
-    target.remember(proven=True, good=[id] + [good for good in target.memory["good"] if good != id])
+  release = target.prepared(id)
+  target.report.say("switching to %s" % id)
+  target.remember(release=id, proven=False)
+  logs, began = log_sizes(target), time.time()
+  try:
+    point_current(target, id)
+    with target.report.phase("restart"):
+      restart(target)
+    with target.report.phase("health"):
+      prove_health(target, release)
+  except Exception as error:
+    if not isinstance(error, Failed):
+      target.report.say(traceback.format_exc())
+    said = (getattr(error, "log", ""), app_log_since(target, logs, began))
+    raise Failed(str(error), "\n".join(filter(None, said)))
+  target.remember(proven=True, good=[id] + [good for good in target.memory["good"] if good != id])
 
 
 def put_previous_back(target, id, why=None):
-    """The release that is back and healthy; None when there was none and nothing is served."""
-    previous = target.previous(id)
-    target.remember(good=[good for good in target.memory["good"] if good != id])
-    if previous is None:
-        remove(target.current_link)
-        with contextlib.suppress(Failed):
-            restart(target)
-        target.remember(release=None, proven=True)
-        return None
-    try:
-        serve(target, previous)
-    except Failed as failure:
-        reason = "going back to %s failed: %s" % (previous, failure.reason)
-        raise Failed("%s; %s" % (why.reason, reason) if why else reason, why.log if why else failure.log)
-    return previous
+  """The release that is back and healthy; None when there was none and nothing is served."""
+  previous = target.previous(id)
+  target.remember(good=[good for good in target.memory["good"] if good != id])
+  if previous is None:
+    remove(target.current_link)
+    with contextlib.suppress(Failed):
+      restart(target)
+    target.remember(release=None, proven=True)
+    return None
+  try:
+    serve(target, previous)
+  except Failed as failure:
+    reason = "going back to %s failed: %s" % (previous, failure.reason)
+    raise Failed("%s; %s" % (why.reason, reason) if why else reason, why.log if why else failure.log)
+  return previous
 
 
 def point_current(target, id):
-    link = target.home / "current.new"
-    remove(link)
-    os.symlink("releases/" + id, link)
-    link.replace(target.current_link)
-    sync_folder(target.home)
+  link = target.home / "current.new"
+  remove(link)
+  os.symlink("releases/" + id, link)
+  link.replace(target.current_link)
+  sync_folder(target.home)
 
 
 def restart(target):
-    """Output goes to a file, never to our pipes: a daemon that kept one would hold the command open."""
-    units, command = target.config.get("units"), target.config.get("restart_command")
-    if not units and not command:
-        return
-    if units:
-        arguments = ["systemctl", "--no-ask-password", "restart", *units]
-    else:
-        arguments = ["/bin/sh", "-c", command]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SSM_")}
-    with target.open_log("restart") as log:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
-        process = subprocess.Popen(arguments, cwd="/", env=environment, start_new_session=True, **streams)
-        try:
-            code = process.wait(RESTART_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise Failed("the restart did not end within %d s" % RESTART_SECONDS)
+  """Output goes to a file, never to our pipes: a daemon that kept one would hold the command open."""
+  units, command = target.config.get("units"), target.config.get("restart_command")
+  if not units and not command:
+    return
+  if units:
+    arguments = ["systemctl", "--no-ask-password", "restart", *units]
+  else:
+    arguments = ["/bin/sh", "-c", command]
+  environment = {key: value for key, value in os.environ.items() if not key.startswith("SSM_")}
+  with target.open_log("restart") as log:
+    streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+    process = subprocess.Popen(arguments, cwd="/", env=environment, start_new_session=True, **streams)
+    try:
+      code = process.wait(RESTART_SECONDS)
+    except subprocess.TimeoutExpired:
+      os.killpg(process.pid, signal.SIGKILL)
+      process.wait()
+      raise Failed("the restart did not end within %d s" % RESTART_SECONDS, log.tail())
     if code != 0:
-        raise Failed("the restart failed with exit code %d" % code)
+      raise Failed("the restart failed with exit code %d" % code, log.tail())
 
 
 def prove_health(target, release):
-    """The new release answers 200, so many times in a row, before the deadline."""
-    url = health_url(target, release)
-    if not url:
-        return
-    seconds, passes, pause = target.config["health_seconds"], 0, 0.2
-    deadline = time.monotonic() + seconds
-    while True:
-        objection = health_objection(target, url, release["release"])
-        passes = 0 if objection else passes + 1
-        if passes >= target.config["health_passes"]:
-            return
-        if objection and time.monotonic() > deadline:
-            raise Failed("not healthy within %s s: %s %s" % (seconds, url, objection))
-        pause = min(1, pause * 1.3) if objection else 0.2
-        time.sleep(pause)
+  """The new release answers 200, so many times in a row, before the deadline."""
+  url = health_url(target, release)
+  if not url:
+    return
+  seconds, passes, pause = target.config["health_seconds"], 0, 0.2
+  deadline = time.monotonic() + seconds
+  while True:
+    objection = health_objection(target, url, release["release"])
+    passes = 0 if objection else passes + 1
+    if passes >= target.config["health_passes"]:
+      return
+    if objection and time.monotonic() > deadline:
+      raise Failed("not healthy within %s s: %s %s" % (seconds, url, objection))
+    pause = min(1, pause * 1.3) if objection else 0.2
+    time.sleep(pause)
 
 
 def health_url(target, release):
-    url, variables = target.config.get("health_url"), read_env_file(target)
-    try:
-        url = url and re.sub(r"\$\{(\w+)\}", lambda match: variables[match.group(1)], url)
-    except KeyError as missing:
-        raise Failed("health_url needs %s, which env_file does not set" % missing)
-    return url and url.rstrip("/") + "/" + release["app"]["health_path"].lstrip("/")
+  url, variables = target.config.get("health_url"), read_env_file(target)
+  try:
+    url = url and re.sub(r"\$\{(\w+)\}", lambda match: variables[match.group(1)], url)
+  except KeyError as missing:
+    raise Failed("health_url needs %s, which env_file does not set" % missing)
+  return url and url.rstrip("/") + "/" + release["app"]["health_path"].lstrip("/")
 
 
 def health_objection(target, url, id):
-    """What speaks against it, or None."""
-    parts = urllib.parse.urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=5)
-    try:
-        with target.acting_as_user():
-            connection.request("GET", parts.path + ("?" + parts.query if parts.query else ""))
-            answer = connection.getresponse()
-            body = answer.read(4096).decode(errors="replace").strip()
-    except (OSError, http.client.HTTPException) as error:
-        return "does not answer (%s)" % (error or type(error).__name__)
-    finally:
-        connection.close()
-    if answer.status != 200:
-        return "answered %d: %s" % (answer.status, body[:200])
-    says = answer.getheader("X-Release")
-    if says and says != id:
-        return "is answered by release %s" % says
-    # Old workers may answer beside new ones: whoever holds the listening socket must be of the new release.
-    folder = os.path.realpath(target.releases) + "/"
-    homes = [home for _, home in holders_of(listening_sockets(parts.port or connection.default_port))]
-    serving = {home[len(folder) :].split("/")[0] for home in homes if home.startswith(folder)}
-    if serving - {id}:
-        return "is also served by release %s" % " ".join(sorted(serving - {id}))
-    if not serving and not says and os.path.exists("/proc/net/tcp"):
-        return "is served by no process in the release's folder"
-    return None
+  """What speaks against it, or None."""
+  parts = urllib.parse.urlsplit(url)
+  kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+  connection = kind(parts.hostname, parts.port, timeout=5)
+  try:
+    with target.acting_as_user():
+      connection.request("GET", parts.path + ("?" + parts.query if parts.query else ""))
+      answer = connection.getresponse()
+      body = answer.read(4096).decode(errors="replace").strip()
+  except (OSError, http.client.HTTPException) as error:
+    return "does not answer (%s)" % (error or type(error).__name__)
+  finally:
+    connection.close()
+  if answer.status != 200:
+    return "answered %d: %s" % (answer.status, body[:200])
+  says = answer.getheader("X-Release")
+  if says and says != id:
+    return "is answered by release %s" % says
+  # Old workers may answer beside new ones: whoever holds the listening socket must be of the new release.
+  folder = os.path.realpath(target.releases) + "/"
+  homes = [home for _, home in holders_of(listening_sockets(parts.port or connection.default_port))]
+  serving = {home[len(folder) :].split("/")[0] for home in homes if home.startswith(folder)}
+  if serving - {id}:
+    return "is also served by release %s" % " ".join(sorted(serving - {id}))
+  if not serving and not says and os.path.exists("/proc/net/tcp"):
+    return "is served by no process in the release's folder"
+  return None
 
 
 def listening_sockets(port):
-    """On any address: whose process works elsewhere than below our releases does not count."""
-    found = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(FileNotFoundError), open(table) as lines:
-            for fields in [line.split() for line in lines][1:]:
-                if fields[3] == "0A" and int(fields[1].split(":")[1], 16) == port:
-                    found.add("socket:[%s]" % fields[9])
-    return found
+  """On any address: whose process works elsewhere than below our releases does not count."""
+  found = set()
+  for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+    with contextlib.suppress(FileNotFoundError), open(table) as lines:
+      for fields in [line.split() for line in lines][1:]:
+        if fields[3] == "0A" and int(fields[1].split(":")[1], 16) == port:
+          found.add("socket:[%s]" % fields[9])
+  return found
 
 
 def app_log_since(target, sizes, began):
-    """The app's own last words: what its logs gained since the restart."""
-    said = []
-    if target.config.get("units"):
-        units = ["--unit=" + unit for unit in target.config["units"]]
-        journal = ["journalctl", "--no-pager", "--output=cat", "--lines=20", "--since=@%d" % began, *units]
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            output = subprocess.run(journal, stdout=subprocess.PIPE, timeout=10).stdout
-            said.append(output.decode(errors="replace").strip())
-    grown = [path for path, size in log_sizes(target).items() if size > sizes.get(path, 0)]
-    return "\n".join(said + [last_lines(path, sizes.get(path, 0)) for path in grown])
+  """The app's own last words: what its logs gained since the restart."""
+  said = []
+  if target.config.get("units"):
+    units = ["--unit=" + unit for unit in target.config["units"]]
+    journal = ["journalctl", "--no-pager", "--output=cat", "--lines=20", "--since=@%d" % began, *units]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+      output = subprocess.run(journal, stdout=subprocess.PIPE, timeout=10).stdout
+      said.append(output.decode(errors="replace").strip())
+  grown = [path for path, size in log_sizes(target).items() if size > sizes.get(path, 0)]
+  return "\n".join(said + [last_lines(path, sizes.get(path, 0)) for path in grown])
 
 
 def log_sizes(target):
-    ours = ("deploy.log", "install.log", "prepare.log")
-    return {path: path.lstat().st_size for path in entries(target.log) if path.name not in ours}
+  ours = ("deploy.log", "install.log", "prepare.log", "restart.log")
+  return {path: path.lstat().st_size for path in entries(target.log) if path.name not in ours}
 
 
 # --- Prune ---------------------------------------------------------------------------------------------
 
 
 def releases_to_keep(target):
-    state, current = target.read_state(), target.current()
-    keep = {state[word]["release"] for word in ("desired", "current", "previous") if state.get(word)}
-    keep |= {current, target.previous(current), target.memory["release"]}
-    keep |= set(target.memory["good"][: target.config["keep_releases"]])
-    return (keep | running_below(target.releases)) - {None}
+  state, current = target.read_state(), target.current()
+  keep = {state[word]["release"] for word in ("desired", "current", "previous") if state.get(word)}
+  keep |= {current, target.previous(current), target.memory["release"]}
+  keep |= set(target.memory["good"][: target.config["keep_releases"]])
+  return (keep | running_below(target.releases)) - {None}
 
 
 def running_below(folder):
-    """Names in `folder` in which a process works or from which it was started."""
-    found = set()
-    pattern = re.compile(re.escape(os.path.realpath(folder)) + "/([0-9a-f]{12})")
-    for process in processes():
-        with contextlib.suppress(OSError):
-            found.update(pattern.findall(os.readlink(process / "cwd")))
-            found.update(pattern.findall((process / "cmdline").read_text(errors="replace")))
-    return found
+  """Names in `folder` in which a process works or from which it was started."""
+  found = set()
+  pattern = re.compile(re.escape(os.path.realpath(folder)) + "/([0-9a-f]{12})")
+  for process in processes():
+    with contextlib.suppress(OSError):
+      found.update(pattern.findall(os.readlink(process / "cwd")))
+      found.update(pattern.findall((process / "cmdline").read_text(errors="replace")))
+  return found
 
 
 def processes():
-    return [path for path in entries(pathlib.Path("/proc")) if path.name.isdigit()]
+  return [path for path in entries(pathlib.Path("/proc")) if path.name.isdigit()]
 
 
 def holders_of(names):
-    """Process id and working folder of who holds one of these open, as /proc names them."""
-    for process in processes():
-        with contextlib.suppress(OSError):
-            if any(os.readlink(descriptor.path) in names for descriptor in os.scandir(process / "fd")):
-                yield int(process.name), os.readlink(process / "cwd")
+  """Process id and working folder of who holds one of these open, as /proc names them."""
+  for process in processes():
+    with contextlib.suppress(OSError):
+      if any(os.readlink(descriptor.path) in names for descriptor in os.scandir(process / "fd")):
+        yield int(process.name), os.readlink(process / "cwd")
 
 
 # --- The target: its folders, its lock, its memory, its user -------------------------------------------
 
 
 class Target:
-    # `release` is what was last switched to; `good` has proved healthy, the newest first.
-    MEMORY = {"environment": None, "token": 0, "release": None, "proven": True, "good": []}
+  # `release` is what was last switched to; `good` has proved healthy, the newest first.
+  MEMORY = {"environment": None, "token": 0, "release": None, "proven": True, "good": []}
 
-    def __init__(self, config, report):
-        self.config, self.report = config, report
-        self.environment, self.app = config["environment"], config["app"]
-        # Where targets share a machine as plain directories, the operator's absolute paths lie below this.
-        self.root = os.environ.get("PYBUNDLE_ROOT", "")
-        self.home = pathlib.Path(self.root + config["base"], self.app)
-        for name in ("releases", "venvs", "shared", "log", "state", "tools", "tmp"):
-            setattr(self, name, self.home / name)
-        self.current_link = self.home / "current"
-        self.memory_path = self.state / "target.json"
-        self.bucket = Bucket(config["bucket"], config["region"], report)
-        self.user = find_user(config["user"]) if os.geteuid() == 0 else None
-        self.memory = self.recall()
+  def __init__(self, config, report):
+    self.config, self.report = config, report
+    self.environment, self.app = config["environment"], config["app"]
+    # Where targets share a machine as plain directories, the operator's absolute paths lie below this.
+    self.root = os.environ.get("PYBUNDLE_ROOT", "")
+    self.home = pathlib.Path(self.root + config["base"], self.app)
+    for name in ("releases", "venvs", "shared", "log", "state", "tools", "tmp"):
+      setattr(self, name, self.home / name)
+    self.current_link = self.home / "current"
+    self.memory_path = self.state / "target.json"
+    self.bucket = Bucket(config["bucket"], config["region"], report)
+    self.user = find_user(config["user"]) if os.geteuid() == 0 else None
+    self.memory = self.recall()
 
-    @contextlib.contextmanager
-    def locked(self, command):
-        """One command at a time. The lock dies with this process: nothing that it starts inherits it."""
-        self.lay_out()
-        self.report.open_log(self.log_path("deploy"))
-        path = self.state / "lock"
-        lock = wait_for(LOCK_SECONDS, lambda: try_lock(path))
-        if lock is None:
-            raise Refused("another command is at work on this target: %s" % last_lines(path))
-        os.ftruncate(lock, 0)
-        os.write(lock, ("%s %s, process %d" % (command.action, command.release, os.getpid())).encode())
-        self.memory = self.recall()
-        try:
-            self.end_orphans()
-            self.heed(command)
-            for path in entries(self.tmp):
-                remove(path)
-            yield
-        finally:
-            os.close(lock)
+  @contextlib.contextmanager
+  def locked(self, command):
+    """One command at a time. The lock dies with this process: nothing that it starts inherits it."""
+    self.lay_out()
+    self.report.open_log(self.log_path("deploy"))
+    path = self.state / "lock"
+    lock = wait_for(LOCK_SECONDS, lambda: try_lock(path))
+    if lock is None:
+      raise Refused("another command is at work on this target: %s" % last_lines(path))
+    os.ftruncate(lock, 0)
+    os.write(lock, ("%s %s, process %d" % (command.action, command.release, os.getpid())).encode())
+    self.memory = self.recall()
+    try:
+      self.end_orphans()
+      self.heed(command)
+      for path in entries(self.tmp):
+        remove(path)
+      yield
+    finally:
+      os.close(lock)
 
-    def lay_out(self):
-        for folder in (self.releases, self.venvs, self.log, self.tools, self.tmp):
-            folder.mkdir(parents=True, exist_ok=True)
-        self.state.mkdir(mode=0o700, exist_ok=True)
-        if not os.path.lexists(self.shared):
-            self.shared.mkdir()
-            if self.user:
-                os.lchown(self.shared, self.user.pw_uid, self.user.pw_gid)
+  def lay_out(self):
+    for folder in (self.releases, self.venvs, self.log, self.tools, self.tmp):
+      folder.mkdir(parents=True, exist_ok=True)
+    self.state.mkdir(mode=0o700, exist_ok=True)
+    if not os.path.lexists(self.shared):
+      self.shared.mkdir()
+      if self.user:
+        os.lchown(self.shared, self.user.pw_uid, self.user.pw_gid)
 
-    def end_orphans(self):
-        """What a killed command had started may still be writing. It holds this lock, which it inherited."""
-        path = self.state / "work.lock"
+  def end_orphans(self):
+    """What a killed command had started may still be writing. It holds this lock, which it inherited."""
+    path = self.state / "work.lock"
 
-        def lock_or_kill():
-            lock = try_lock(path)
-            for process, _ in holders_of({os.path.realpath(path)}) if lock is None else ():
-                if process != os.getpid():
-                    os.kill(process, signal.SIGKILL)
-            return lock
+    def lock_or_kill():
+      lock = try_lock(path)
+      for process, _ in holders_of({os.path.realpath(path)}) if lock is None else ():
+        if process != os.getpid():
+          os.kill(process, signal.SIGKILL)
+      return lock
 
-        self.work_lock = wait_for(LOCK_SECONDS, lock_or_kill)
-        if self.work_lock is None:
-            raise Refused("something that an earlier command started is still at work on this target")
+    self.work_lock = wait_for(LOCK_SECONDS, lock_or_kill)
+    if self.work_lock is None:
+      raise Refused("something that an earlier command started is still at work on this target")
 
-    def heed(self, command):
-        """A target that was stopped runs old commands when it starts: the token tells which are over."""
-        if self.memory["environment"] not in (None, self.environment):
-            raise Refused('this target is of the environment "%s"' % self.memory["environment"])
-        token = self.memory["token"]
-        if command.action != "catch-up" and command.token < token:
-            raise Refused("token %d is older than %d: its rollout is over" % (command.token, token))
-        self.remember(environment=self.environment, token=max(command.token, token))
+  def heed(self, command):
+    """A target that was stopped runs old commands when it starts: the token tells which are over."""
+    if self.memory["environment"] not in (None, self.environment):
+      raise Refused('this target is of the environment "%s"' % self.memory["environment"])
+    token = self.memory["token"]
+    if command.action != "catch-up" and command.token < token:
+      raise Refused("token %d is older than %d: its rollout is over" % (command.token, token))
+    self.remember(environment=self.environment, token=max(command.token, token))
 
-    def ask_whether_current(self, command):
-        lock = self.read_state().get("lock")
-        if not lock or lock["token"] != command.token:
-            raise Refused("the rollout with token %d is over" % command.token)
+  def ask_whether_current(self, command):
+    lock = self.read_state().get("lock")
+    if not lock or lock["token"] != command.token:
+      raise Refused("the rollout with token %d is over" % command.token)
 
-    def read_state(self):
-        return self.bucket.read_json("%s/%s/state.json" % (self.environment, self.app)) or {}
+  def read_state(self):
+    return self.bucket.read_json("%s/%s/state.json" % (self.environment, self.app)) or {}
 
-    def recall(self):
-        return dict(self.MEMORY, **(read_json(self.memory_path) or {}))
+  def recall(self):
+    return dict(self.MEMORY, **(read_json(self.memory_path) or {}))
 
-    def remember(self, **facts):
-        if dict(self.memory, **facts) != self.memory:
-            self.memory.update(facts)
-            write_json(self.memory_path, self.memory)
+  def remember(self, **facts):
+    if dict(self.memory, **facts) != self.memory:
+      self.memory.update(facts)
+      write_json(self.memory_path, self.memory)
 
-    def current(self):
-        return os.path.basename(os.readlink(self.current_link)) if self.current_link.is_symlink() else None
+  def current(self):
+    return os.path.basename(os.readlink(self.current_link)) if self.current_link.is_symlink() else None
 
-    def serves(self, id):
-        return self.current() == id == self.memory["release"] and self.memory["proven"]
+  def serves(self, id):
+    return self.current() == id == self.memory["release"] and self.memory["proven"]
 
-    def previous(self, id):
-        return next((good for good in self.memory["good"] if good != id and self.marker(good)), None)
+  def previous(self, id):
+    return next((good for good in self.memory["good"] if good != id and self.marker(good)), None)
 
-    def marker(self, id):
-        return read_json(self.releases / id / MARKER)
+  def marker(self, id):
+    return read_json(self.releases / id / MARKER)
 
-    def prepared(self, id):
-        marker = self.marker(id)
-        if marker is None:
-            raise Failed("release %s is not prepared on this target" % id)
-        return marker
+  def prepared(self, id):
+    marker = self.marker(id)
+    if marker is None:
+      raise Failed("release %s is not prepared on this target" % id)
+    return marker
 
-    def ready_venvs(self):
-        markers = {venv.name: read_json(venv / ".ready") for venv in entries(self.venvs)}
-        return {id: marker for id, marker in markers.items() if marker is not None}
+  def ready_venvs(self):
+    markers = {venv.name: read_json(venv / ".ready") for venv in entries(self.venvs)}
+    return {id: marker for id, marker in markers.items() if marker is not None}
 
-    def discard_others(self, folder, keep):
-        for path in entries(folder):
-            if path.name not in keep:
-                self.discard(path)
+  def discard_others(self, folder, keep):
+    for path in entries(folder):
+      if path.name not in keep:
+        self.discard(path)
 
-    def discard(self, path):
-        """Moved away first: a folder that is being removed is never seen half."""
-        if os.path.lexists(path):
-            grave = self.tmp / ("gone-" + path.name)
-            path.rename(grave)
-            remove(grave)
+  def discard(self, path):
+    """Moved away first: a folder that is being removed is never seen half."""
+    if os.path.lexists(path):
+      grave = self.tmp / ("gone-" + path.name)
+      path.rename(grave)
+      remove(grave)
 
-    def become_user(self):
-        """Between fork and exec."""
-        if self.user:
-            os.initgroups(self.user.pw_name, self.user.pw_gid)
-            os.setgid(self.user.pw_gid)
-            os.setuid(self.user.pw_uid)
+  def become_user(self):
+    """Between fork and exec."""
+    if self.user:
+      os.initgroups(self.user.pw_name, self.user.pw_gid)
+      os.setgid(self.user.pw_gid)
+      os.setuid(self.user.pw_uid)
 
-    @contextlib.contextmanager
-    def acting_as_user(self):
-        """For our own code where the app's user could have laid a trap, as with links under shared/."""
-        if not self.user:
-            yield
-            return
-        groups = os.getgroups()
-        os.setgroups([self.user.pw_gid])
-        os.setegid(self.user.pw_gid)
-        os.seteuid(self.user.pw_uid)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-            os.setegid(0)
-            os.setgroups(groups)
+  @contextlib.contextmanager
+  def acting_as_user(self):
+    """For our own code where the app's user could have laid a trap, as with links under shared/."""
+    if not self.user:
+      yield
+      return
+    groups = os.getgroups()
+    os.setgroups([self.user.pw_gid])
+    os.setegid(self.user.pw_gid)
+    os.seteuid(self.user.pw_uid)
+    try:
+      yield
+    finally:
+      os.seteuid(0)
+      os.setegid(0)
+      os.setgroups(groups)
 
-    @contextlib.contextmanager
-    def lent_to_user(self, folder):
-        """The user's while it is being made; root's, and read-only to the app, before it is used."""
-        if self.user:
-            give(folder, self.user.pw_uid, self.user.pw_gid)
-        try:
-            yield
-        finally:
-            if self.user:
-                give(folder, 0, 0)
+  @contextlib.contextmanager
+  def lent_to_user(self, folder):
+    """The user's while it is being made; root's, and read-only to the app, before it is used."""
+    if self.user:
+      give(folder, self.user.pw_uid, self.user.pw_gid)
+    try:
+      yield
+    finally:
+      if self.user:
+        give(folder, 0, 0)
 
-    def run_as_user(self, command, cwd, environment, log, inherits=None):
-        """In our process group, which the agent kills as one; its output never holds our pipes."""
-        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
-        lock = self.work_lock if inherits is None else inherits
-        settings = {"cwd": cwd, "env": environment, "pass_fds": (lock,), "preexec_fn": self.become_user}
-        return subprocess.Popen(command, **streams, **settings).wait()
+  def run_as_user(self, command, cwd, environment, log, inherits=None):
+    """In our process group, which the agent kills as one; its output never holds our pipes."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+    lock = self.work_lock if inherits is None else inherits
+    settings = {"cwd": cwd, "env": environment, "pass_fds": (lock,), "preexec_fn": self.become_user}
+    return subprocess.Popen(command, **streams, **settings).wait()
 
-    def log_path(self, name):
-        return self.log / (name + ".log")
+  def log_path(self, name):
+    return self.log / (name + ".log")
 
-    def open_log(self, name):
-        return Log(self.log_path(name))
+  def open_log(self, name):
+    return Log(self.log_path(name))
 
 
 class Log:
-    """Remembers where this command's part of it begins."""
+  """Remembers where this command's part of it begins."""
 
-    def __init__(self, path):
-        self.path = path
-        self.descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-        self.begin = os.fstat(self.descriptor).st_size
+  def __init__(self, path):
+    self.path = path
+    self.descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    self.begin = os.fstat(self.descriptor).st_size
 
-    def __enter__(self):
-        return self
+  def __enter__(self):
+    return self
 
-    def __exit__(self, *_):
-        os.close(self.descriptor)
+  def __exit__(self, *_):
+    os.close(self.descriptor)
 
-    def fileno(self):
-        return self.descriptor
+  def fileno(self):
+    return self.descriptor
 
-    def tail(self):
-        return last_lines(self.path, self.begin)
+  def tail(self):
+    return last_lines(self.path, self.begin)
 
 
 def find_user(name):
-    try:
-        user = pwd.getpwnam(name)
-    except KeyError:
-        raise Failed('the user "%s" does not exist on this target: create it' % name)
-    if user.pw_uid == 0:
-        raise Failed("the app's user must not be root")
-    return user
+  try:
+    user = pwd.getpwnam(name)
+  except KeyError:
+    raise Failed('the user "%s" does not exist on this target: create it' % name)
+  if user.pw_uid == 0:
+    raise Failed("the app's user must not be root")
+  return user
 
 
 def give(folder, uid, gid):
-    """Bottom up and by descriptor: neither the old nor the new owner can lead it astray with a link."""
-    for _, folders, files, descriptor in os.fwalk(folder, topdown=False, follow_symlinks=False):
-        for name in folders + files:
-            os.chown(name, uid, gid, dir_fd=descriptor, follow_symlinks=False)
-            mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
-            if not stat.S_ISLNK(mode) and mode & 0o7022:
-                os.chmod(name, mode & 0o755, dir_fd=descriptor)
-    os.chown(folder, uid, gid, follow_symlinks=False)
+  """Bottom up and by descriptor: neither the old nor the new owner can lead it astray with a link."""
+  for _, folders, files, descriptor in os.fwalk(folder, topdown=False, follow_symlinks=False):
+    for name in folders + files:
+      os.chown(name, uid, gid, dir_fd=descriptor, follow_symlinks=False)
+      mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
+      if not stat.S_ISLNK(mode) and mode & 0o7022:
+        os.chmod(name, mode & 0o755, dir_fd=descriptor)
+  os.chown(folder, uid, gid, follow_symlinks=False)
 
 
 def run_hook(target, release, name, log, inherits=None):
-    """One of the app's commands, in its release, with what the app will have: env_file and the virtualenv."""
-    home, venv = target.releases / release["release"], target.venvs / release["venv"]
-    environment = dict(plain_environment(target), **read_env_file(target))
-    environment.update(VIRTUAL_ENV=str(venv), PATH="%s/bin:%s" % (venv, environment["PATH"]))
-    return target.run_as_user(["/bin/sh", "-c", release["app"][name]], home, environment, log, inherits)
+  """One of the app's commands, in its release, with what the app will have: env_file and the virtualenv."""
+  home, venv = target.releases / release["release"], target.venvs / release["venv"]
+  environment = dict(plain_environment(target), **read_env_file(target))
+  environment.update(VIRTUAL_ENV=str(venv), PATH="%s/bin:%s" % (venv, environment["PATH"]))
+  return target.run_as_user(["/bin/sh", "-c", release["app"][name]], home, environment, log, inherits)
 
 
 def plain_environment(target):
-    """Nothing of ours leaks: no PIP_*, no PYTHON*, no credentials, no proxy."""
-    path = os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-    environment = {"PATH": path, "LANG": "C.UTF-8", "HOME": str(target.shared)}
-    if target.user:
-        environment.update(USER=target.user.pw_name, LOGNAME=target.user.pw_name)
-    return environment
+  """Nothing of ours leaks: no PIP_*, no PYTHON*, no credentials, no proxy."""
+  path = os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+  environment = {"PATH": path, "LANG": "C.UTF-8", "HOME": str(target.shared)}
+  if target.user:
+    environment.update(USER=target.user.pw_name, LOGNAME=target.user.pw_name)
+  return environment
 
 
 def read_env_file(target):
-    """KEY=value lines, as systemd's EnvironmentFile has them."""
-    if not target.config.get("env_file"):
-        return {}
-    path = target.root + target.config["env_file"]
-    own = path.startswith("%s/" % target.shared)
-    try:
-        with target.acting_as_user() if own else contextlib.suppress(), open(path, encoding="utf-8") as file:
-            lines = [line.strip() for line in file]
-    except OSError as error:
-        raise Failed("env_file %s cannot be read: %s" % (path, error.strerror))
-    pairs = [line.partition("=") for line in lines if "=" in line and line[0] not in "#;"]
-    return {key.strip(): re.sub(r"^([\"'])(.*)\1$", r"\2", value.strip()) for key, _, value in pairs}
+  """KEY=value lines, as systemd's EnvironmentFile has them."""
+  if not target.config.get("env_file"):
+    return {}
+  path = target.root + target.config["env_file"]
+  own = path.startswith("%s/" % target.shared)
+  try:
+    with target.acting_as_user() if own else contextlib.suppress(), open(path, encoding="utf-8") as file:
+      lines = [line.strip() for line in file]
+  except OSError as error:
+    raise Failed("env_file %s cannot be read: %s" % (path, error.strerror))
+  pairs = [line.partition("=") for line in lines if "=" in line and line[0] not in "#;"]
+  return {key.strip(): re.sub(r"^([\"'])(.*)\1$", r"\2", value.strip()) for key, _, value in pairs}
 
 
 # --- Bundles and platforms -----------------------------------------------------------------------------
@@ -907,71 +911,71 @@ MEMBER = re.compile(r"(wheels|tools)/[A-Za-z0-9_.+!-]+\.whl|requirements\.txt|py
 
 
 def take_bundle_apart(file, bundle_id, folder):
-    """Each member is held against pybundle.json, and that against the id, before anything uses it."""
-    try:
-        with zipfile.ZipFile(file) as bundle:
-            infos = {info.filename: info for info in bundle.infolist()}
-            stored = all(info.compress_type == zipfile.ZIP_STORED for info in infos.values())
-            if len(infos) != len(bundle.infolist()) or not stored:
-                raise Failed("not a bundle: it has a compressed member, or one twice")
-            text = bundle.read(infos.pop("pybundle.json"))
-            if sha256_of(text) != bundle_id:
-                raise Failed("not the released bundle: its id is %s" % sha256_of(text))
-            manifest = json.loads(text)
-            if manifest["format"] != 2 or set(infos) != set(manifest["members"]):
-                raise Failed("the bundle has other members than its pybundle.json names")
-            for name, info in infos.items():
-                take_member(bundle, info, manifest["members"][name], folder / name)
-            return manifest
-    except (*UNREADABLE, KeyError) as error:
-        raise Failed("the bundle cannot be read: %s" % error)
+  """Each member is held against pybundle.json, and that against the id, before anything uses it."""
+  try:
+    with zipfile.ZipFile(file) as bundle:
+      infos = {info.filename: info for info in bundle.infolist()}
+      stored = all(info.compress_type == zipfile.ZIP_STORED for info in infos.values())
+      if len(infos) != len(bundle.infolist()) or not stored:
+        raise Failed("not a bundle: it has a compressed member, or one twice")
+      text = bundle.read(infos.pop("pybundle.json"))
+      if sha256_of(text) != bundle_id:
+        raise Failed("not the released bundle: its id is %s" % sha256_of(text))
+      manifest = json.loads(text)
+      if manifest["format"] != 2 or set(infos) != set(manifest["members"]):
+        raise Failed("the bundle has other members than its pybundle.json names")
+      for name, info in infos.items():
+        take_member(bundle, info, manifest["members"][name], folder / name)
+      return manifest
+  except (*UNREADABLE, KeyError) as error:
+    raise Failed("the bundle cannot be read: %s" % error)
 
 
 def take_member(bundle, info, expected, path):
-    if not MEMBER.fullmatch(info.filename):
-        raise Failed('a bundle has no member "%s"' % info.filename[:80])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with bundle.open(info) as source, path.open("xb") as copy:
-        digest, size = copy_hashed(source, copy)
-    if (digest, size) != (expected["sha256"], expected["size"]):
-        raise Failed('"%s" in the bundle is damaged: its sha256 is %s' % (info.filename, digest))
+  if not MEMBER.fullmatch(info.filename):
+    raise Failed('a bundle has no member "%s"' % info.filename[:80])
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with bundle.open(info) as source, path.open("xb") as copy:
+    digest, size = copy_hashed(source, copy)
+  if (digest, size) != (expected["sha256"], expected["size"]):
+    raise Failed('"%s" in the bundle is damaged: its sha256 is %s' % (info.filename, digest))
 
 
 def choose_python(wanted):
-    """The interpreter for the bundle's platform; refuses with what differs."""
-    if platform.machine() != wanted["machine"]:
-        raise Refused("the bundle is for %s, this target is %s" % (wanted["machine"], platform.machine()))
-    kind, version = own_libc()
-    if kind != wanted["libc"][0] or numbers(version) < numbers(wanted["libc"][1]):
-        raise Refused("the bundle needs %s %s, this target has %s %s" % (*wanted["libc"], kind, version))
-    for name in (sys.executable, shutil.which("python" + wanted["python"])):
-        python = name and ask_python(name)
-        if python and numbers(python["version"])[:2] == numbers(wanted["python"]):
-            return python
-    found = platform.python_version()
-    raise Refused("the bundle needs Python %s; this target has %s and no other" % (wanted["python"], found))
+  """The interpreter for the bundle's platform; refuses with what differs."""
+  if platform.machine() != wanted["machine"]:
+    raise Refused("the bundle is for %s, this target is %s" % (wanted["machine"], platform.machine()))
+  kind, version = own_libc()
+  if kind != wanted["libc"][0] or numbers(version) < numbers(wanted["libc"][1]):
+    raise Refused("the bundle needs %s %s, this target has %s %s" % (*wanted["libc"], kind, version))
+  for name in (sys.executable, shutil.which("python" + wanted["python"])):
+    python = name and ask_python(name)
+    if python and numbers(python["version"])[:2] == numbers(wanted["python"]):
+      return python
+  found = platform.python_version()
+  raise Refused("the bundle needs Python %s; this target has %s and no other" % (wanted["python"], found))
 
 
 def ask_python(path):
-    script = "import os, platform, sys; print(os.path.realpath(sys.executable), platform.python_version())"
-    with contextlib.suppress(OSError, ValueError):
-        asked = subprocess.run([path, "-IS", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        real_path, version = asked.stdout.decode().rsplit(maxsplit=1)
-        return {"path": real_path, "version": version}
-    return None
+  script = "import os, platform, sys; print(os.path.realpath(sys.executable), platform.python_version())"
+  with contextlib.suppress(OSError, ValueError):
+    asked = subprocess.run([path, "-IS", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    real_path, version = asked.stdout.decode().rsplit(maxsplit=1)
+    return {"path": real_path, "version": version}
+  return None
 
 
 def own_libc():
-    if sys.platform == "darwin":
-        return "macos", platform.mac_ver()[0]
-    try:
-        return os.confstr("CS_GNU_LIBC_VERSION").split()
-    except (ValueError, OSError):
-        return "musl", "1.2"  # which has no way to be asked; 1.2 is of 2020
+  if sys.platform == "darwin":
+    return "macos", platform.mac_ver()[0]
+  try:
+    return os.confstr("CS_GNU_LIBC_VERSION").split()
+  except (ValueError, OSError):
+    return "musl", "1.2"  # which has no way to be asked; 1.2 is of 2020
 
 
 def numbers(version):
-    return [int(part) for part in re.findall(r"\d+", version)]
+  return [int(part) for part in re.findall(r"\d+", version)]
 
 
 # --- Archives: nothing in them can name a place outside of the folder ----------------------------------
@@ -981,413 +985,414 @@ UNREADABLE = (*BROKEN, ValueError, RuntimeError)
 
 
 def unpack_archive(file, folder):
-    folder.mkdir()
-    links, budget = [], {"bytes": MAX_UNPACKED_BYTES, "files": MAX_UNPACKED_FILES}
-    try:
-        for name, kind, mode, to, content in zip_entries(file) if zipfile.is_zipfile(file) else tar_entries(file):
-            if mode & 0o7000 and kind == "file":
-                raise Failed('"%s" in the archive is setuid, setgid or sticky' % name[:80])
-            if kind == "folder":
-                make_folders(folder, safe_parts(name))
-                continue
-            path = new_place(folder, name, budget)
-            if kind == "link":
-                os.symlink(to, path)
-                links.append((name, to, path))
-            elif kind == "file":
-                write_entry(path, 0o755 if mode & 0o100 else 0o644, content, budget)
-            else:
-                raise Failed('"%s" in the archive is neither a file, a folder nor a link' % name[:80])
-    except UNREADABLE as error:
-        raise Failed("the archive cannot be read: %s" % error)
-    # When all are there, as one link can lead another astray.
-    for name, to, path in links:
-        if os.path.isabs(to) or not is_inside(path, folder):
-            raise Failed('"%s" in the archive links out of it, to "%s"' % (name[:80], to[:80]))
+  folder.mkdir()
+  links, budget = [], {"bytes": MAX_UNPACKED_BYTES, "files": MAX_UNPACKED_FILES}
+  try:
+    for name, kind, mode, to, content in zip_entries(file) if zipfile.is_zipfile(file) else tar_entries(file):
+      if mode & 0o7000 and kind == "file":
+        raise Failed('"%s" in the archive is setuid, setgid or sticky' % name[:80])
+      if kind == "folder":
+        make_folders(folder, safe_parts(name))
+        continue
+      path = new_place(folder, name, budget)
+      if kind == "link":
+        os.symlink(to, path)
+        links.append((name, to, path))
+      elif kind == "file":
+        write_entry(path, 0o755 if mode & 0o100 else 0o644, content, budget)
+      else:
+        raise Failed('"%s" in the archive is neither a file, a folder nor a link' % name[:80])
+  except UNREADABLE as error:
+    raise Failed("the archive cannot be read: %s" % error)
+  # When all are there, as one link can lead another astray.
+  for name, to, path in links:
+    if os.path.isabs(to) or not is_inside(path, folder):
+      raise Failed('"%s" in the archive links out of it, to "%s"' % (name[:80], to[:80]))
 
 
 def tar_entries(file):
-    with tarfile.open(file, "r:gz") as archive:
-        for member in archive:
-            kinds = {"folder": member.isdir(), "link": member.issym(), "file": member.isreg(), "other": True}
-            kind = next(kind for kind, fits in kinds.items() if fits)
-            content = archive.extractfile(member) if kind == "file" else None
-            yield member.name, kind, member.mode, member.linkname, content
+  with tarfile.open(file, "r:gz") as archive:
+    for member in archive:
+      kinds = {"folder": member.isdir(), "link": member.issym(), "file": member.isreg(), "other": True}
+      kind = next(kind for kind, fits in kinds.items() if fits)
+      content = archive.extractfile(member) if kind == "file" else None
+      yield member.name, kind, member.mode, member.linkname, content
 
 
 def zip_entries(file):
-    with zipfile.ZipFile(file) as archive:
-        for info in archive.infolist():
-            mode = info.external_attr >> 16
-            kind = {0: "file", stat.S_IFREG: "file", stat.S_IFLNK: "link"}.get(stat.S_IFMT(mode), "other")
-            kind = "folder" if info.is_dir() else kind
-            to = archive.read(info).decode() if kind == "link" and info.file_size < 4096 else ""
-            with archive.open(info) as content:
-                yield info.filename, kind, stat.S_IMODE(mode), to, content
+  with zipfile.ZipFile(file) as archive:
+    for info in archive.infolist():
+      mode = info.external_attr >> 16
+      kind = {0: "file", stat.S_IFREG: "file", stat.S_IFLNK: "link"}.get(stat.S_IFMT(mode), "other")
+      kind = "folder" if info.is_dir() else kind
+      to = archive.read(info).decode() if kind == "link" and info.file_size < 4096 else ""
+      with archive.open(info) as content:
+        yield info.filename, kind, stat.S_IMODE(mode), to, content
 
 
 def new_place(folder, name, budget):
-    parts = safe_parts(name)
-    if not parts or parts[0] in (".venv", MARKER):
-        raise Failed('the archive must not contain "%s"' % name[:80])
-    path = make_folders(folder, parts[:-1]) / parts[-1]
-    if os.path.lexists(path):
-        raise Failed('"%s" is in the archive twice' % name[:80])
-    budget["files"] -= 1
-    if budget["files"] < 0:
-        raise Failed("the archive has more than %d files" % MAX_UNPACKED_FILES)
-    return path
+  parts = safe_parts(name)
+  if not parts or parts[0] in (".venv", MARKER):
+    raise Failed('the archive must not contain "%s"' % name[:80])
+  path = make_folders(folder, parts[:-1]) / parts[-1]
+  if os.path.lexists(path):
+    raise Failed('"%s" is in the archive twice' % name[:80])
+  budget["files"] -= 1
+  if budget["files"] < 0:
+    raise Failed("the archive has more than %d files" % MAX_UNPACKED_FILES)
+  return path
 
 
 def make_folders(folder, parts):
-    """Never through a link."""
-    for part in parts:
-        folder = folder / part
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
-        if not stat.S_ISDIR(os.lstat(folder).st_mode):
-            raise Failed('"%s" in the archive is a folder and something else' % "/".join(parts)[:80])
-    return folder
+  """Never through a link."""
+  for part in parts:
+    folder = folder / part
+    with contextlib.suppress(FileExistsError):
+      folder.mkdir()
+    if not stat.S_ISDIR(os.lstat(folder).st_mode):
+      raise Failed('"%s" in the archive is a folder and something else' % "/".join(parts)[:80])
+  return folder
 
 
 def write_entry(path, mode, content, budget):
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        for chunk in iter(lambda: content.read(1 << 20), b""):
-            budget["bytes"] -= len(chunk)
-            if budget["bytes"] < 0:
-                raise Failed("the archive unpacks to more than %d MB" % (MAX_UNPACKED_BYTES >> 20))
-            file.write(chunk)
+  with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+    for chunk in iter(lambda: content.read(1 << 20), b""):
+      budget["bytes"] -= len(chunk)
+      if budget["bytes"] < 0:
+        raise Failed("the archive unpacks to more than %d MB" % (MAX_UNPACKED_BYTES >> 20))
+      file.write(chunk)
 
 
 def safe_parts(name):
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    if name.startswith("/") or ".." in parts or re.search(r"[\x00-\x1f\x7f\\]", name):
-        raise Failed("not a path that can be used here: %r" % name[:80])
-    return parts
+  parts = [part for part in name.split("/") if part not in ("", ".")]
+  if name.startswith("/") or ".." in parts or re.search(r"[\x00-\x1f\x7f\\]", name):
+    raise Failed("not a path that can be used here: %r" % name[:80])
+  return parts
 
 
 # --- S3, with the instance's own role ------------------------------------------------------------------
 
 
 class Bucket:
-    def __init__(self, name, region, report):
-        self.name, self.region, self.report = name, region, report
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        host = "s3.%s.amazonaws.com%s" % (region, ".cn" if region.startswith("cn-") else "")
-        if endpoint or "." in name:
-            self.url = "%s/%s" % (endpoint.rstrip("/") if endpoint else "https://" + host, name)
-        else:
-            self.url = "https://%s.%s" % (name, host)
-        self.credentials = None
-        self.clock_offset = datetime.timedelta(0)
+  def __init__(self, name, region, report):
+    self.name, self.region, self.report = name, region, report
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    host = "s3.%s.amazonaws.com%s" % (region, ".cn" if region.startswith("cn-") else "")
+    if endpoint or "." in name:
+      self.url = "%s/%s" % (endpoint.rstrip("/") if endpoint else "https://" + host, name)
+    else:
+      self.url = "https://%s.%s" % (name, host)
+    self.credentials = None
+    self.clock_offset = datetime.timedelta(0)
 
-    def read_json(self, key):
-        """None when there is no such object."""
-        body = self.get(key, None, lambda answer: answer.read())
-        return None if body is None else json.loads(body)
+  def read_json(self, key):
+    """None when there is no such object."""
+    body = self.get(key, None, lambda answer: answer.read())
+    return None if body is None else json.loads(body)
 
-    def save(self, pinned, path):
-        """Exactly the recorded version and size; returns its sha256."""
+  def save(self, pinned, path):
+    """Exactly the recorded version and size; returns its sha256."""
 
-        def receive(answer):
-            with open(path, "wb") as file:
-                return copy_hashed(answer, file, pinned["size"])
+    def receive(answer):
+      with open(path, "wb") as file:
+        return copy_hashed(answer, file, pinned["size"])
 
-        self.report.say("fetching %s, %d KB" % (pinned["key"], pinned["size"] >> 10))
-        digest, size = self.get(pinned["key"], pinned["versionId"], receive) or (None, None)
-        if digest is None:
-            raise Failed('"%s" (version %s) is no longer in the bucket' % (pinned["key"], pinned["versionId"]))
-        if size != pinned["size"]:
-            raise Failed('"%s" has not the %d bytes that its release says' % (pinned["key"], pinned["size"]))
-        self.report.bytes += size
-        return digest
+    self.report.say("fetching %s, %d KB" % (pinned["key"], pinned["size"] >> 10))
+    digest, size = self.get(pinned["key"], pinned["versionId"], receive) or (None, None)
+    if digest is None:
+      raise Failed('"%s" (version %s) is no longer in the bucket' % (pinned["key"], pinned["versionId"]))
+    if size != pinned["size"]:
+      raise Failed('"%s" has not the %d bytes that its release says' % (pinned["key"], pinned["size"]))
+    self.report.bytes += size
+    return digest
 
-    def get(self, key, version, receive):
-        """A broken connection starts it again, in mid-body too."""
-        path = urllib.parse.quote(key, safe="/-_.~")
-        url = "%s/%s%s" % (self.url, path, "?versionId=" + quoted(version) if version else "")
-        problem = ""
-        for _ in attempts():
-            try:
-                with open_url(url, self.sign(url)) as answer:
-                    return receive(answer)
-            except urllib.error.HTTPError as error:
-                found = re.search(rb"<Code>(\w+)</Code>", error.read(1 << 16))
-                problem = "%d %s" % (error.code, found.group(1).decode() if found else error.reason)
-                if error.code == 404:
-                    return None
-                if not self.can_mend(problem, error.headers["Date"]):
-                    raise Failed('S3 refused "%s" of bucket "%s": %s' % (key, self.name, problem))
-            except (OSError, http.client.HTTPException) as error:
-                problem = str(error) or type(error).__name__
-            self.report.say("%s: %s; trying again" % (key, problem))
-        raise Failed('"%s" could not be fetched: %s' % (key, problem))
+  def get(self, key, version, receive):
+    """A broken connection starts it again, in mid-body too."""
+    path = urllib.parse.quote(key, safe="/-_.~")
+    url = "%s/%s%s" % (self.url, path, "?versionId=" + quoted(version) if version else "")
+    problem = ""
+    for _ in attempts():
+      try:
+        with open_url(url, self.sign(url)) as answer:
+          return receive(answer)
+      except urllib.error.HTTPError as error:
+        found = re.search(rb"<Code>(\w+)</Code>", error.read(1 << 16))
+        problem = "%d %s" % (error.code, found.group(1).decode() if found else error.reason)
+        if error.code == 404:
+          return None
+        if not self.can_mend(problem, error.headers["Date"]):
+          raise Failed('S3 refused "%s" of bucket "%s": %s' % (key, self.name, problem))
+      except (OSError, http.client.HTTPException) as error:
+        problem = str(error) or type(error).__name__
+      self.report.say("%s: %s; trying again" % (key, problem))
+    raise Failed('"%s" could not be fetched: %s' % (key, problem))
 
-    def can_mend(self, problem, server_date):
-        if "RequestTimeTooSkewed" in problem:
-            self.clock_offset = email.utils.parsedate_to_datetime(server_date) - now()
-            return True
-        if "ExpiredToken" in problem or "InvalidToken" in problem:
-            self.credentials = None
-            return True
-        return problem.startswith(("5", "429"))
+  def can_mend(self, problem, server_date):
+    if "RequestTimeTooSkewed" in problem:
+      self.clock_offset = email.utils.parsedate_to_datetime(server_date) - now()
+      return True
+    if "ExpiredToken" in problem or "InvalidToken" in problem:
+      self.credentials = None
+      return True
+    return problem.startswith(("5", "429"))
 
-    def sign(self, url):
-        self.credentials = self.credentials or read_role()
-        return signed_headers("GET", url, {}, self.credentials, self.region, now() + self.clock_offset)
+  def sign(self, url):
+    self.credentials = self.credentials or read_role()
+    return signed_headers("GET", url, {}, self.credentials, self.region, now() + self.clock_offset)
 
 
 def read_role():
-    """The credentials of the instance's role, from its metadata service (IMDSv2)."""
-    base = (os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or "http://169.254.169.254").rstrip("/")
-    problem = ""
-    for _ in attempts():
-        try:
-            ttl = {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
-            token = open_url(base + "/latest/api/token", ttl, "PUT", 3).read().decode()
-            headers = {"X-aws-ec2-metadata-token": token}
-            roles = base + "/latest/meta-data/iam/security-credentials/"
-            name = open_url(roles, headers).read().decode().split("\n")[0]
-            return json.loads(open_url(roles + name, headers).read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            problem = error
-            if getattr(error, "code", 0) == 404:
-                raise Failed("this instance has no role: attach an instance profile that may read the bucket")
-    raise Failed("the instance metadata service does not answer: %s" % problem)
+  """The credentials of the instance's role, from its metadata service (IMDSv2)."""
+  base = (os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or "http://169.254.169.254").rstrip("/")
+  problem = ""
+  for _ in attempts():
+    try:
+      ttl = {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
+      token = open_url(base + "/latest/api/token", ttl, "PUT", 3).read().decode()
+      headers = {"X-aws-ec2-metadata-token": token}
+      roles = base + "/latest/meta-data/iam/security-credentials/"
+      name = open_url(roles, headers).read().decode().split("\n")[0]
+      return json.loads(open_url(roles + name, headers).read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+      problem = error
+      if getattr(error, "code", 0) == 404:
+        raise Failed("this instance has no role: attach an instance profile that may read the bucket")
+  raise Failed("the instance metadata service does not answer: %s" % problem)
 
 
 def attempts():
-    for attempt in range(FETCH_ATTEMPTS):
-        time.sleep(random.uniform(0, min(5, 0.2 * 2**attempt)) if attempt else 0)
-        yield attempt
+  for attempt in range(FETCH_ATTEMPTS):
+    time.sleep(random.uniform(0, min(5, 0.2 * 2**attempt)) if attempt else 0)
+    yield attempt
 
 
 def open_url(url, headers, method="GET", seconds=30):
-    """A proxy of the environment is for the way to S3; plain http never leaves this network."""
-    proxies = {kind: proxy for kind, proxy in urllib.request.getproxies().items() if kind == "https"}
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
-    return opener.open(urllib.request.Request(url, headers=headers, method=method), timeout=seconds)
+  """A proxy of the environment is for the way to S3; plain http never leaves this network."""
+  proxies = {kind: proxy for kind, proxy in urllib.request.getproxies().items() if kind == "https"}
+  opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+  return opener.open(urllib.request.Request(url, headers=headers, method=method), timeout=seconds)
 
 
 def signed_headers(method, url, headers, credentials, region, when, body=b""):
-    """AWS Signature Version 4 for S3: the headers of the request, Authorization among them."""
-    parts = urllib.parse.urlsplit(url)
-    stamp = when.strftime("%Y%m%dT%H%M%SZ")
-    headers = dict(headers, **{"x-amz-date": stamp, "x-amz-content-sha256": sha256_of(body)})
-    if credentials.get("Token"):
-        headers["x-amz-security-token"] = credentials["Token"]
-    signed = dict({name.lower(): value.strip() for name, value in headers.items()}, host=parts.netloc)
-    names = ";".join(sorted(signed))
-    query = sorted((quoted(k), quoted(v)) for k, v in urllib.parse.parse_qsl(parts.query, True))
-    lines = [method, parts.path or "/", "&".join("%s=%s" % pair for pair in query)]
-    lines += ["%s:%s" % (name, signed[name]) for name in sorted(signed)] + ["", names, sha256_of(body)]
-    scope = [stamp[:8], region, "s3", "aws4_request"]
-    text = "\n".join(["AWS4-HMAC-SHA256", stamp, "/".join(scope), sha256_of("\n".join(lines))])
-    key = ("AWS4" + credentials["SecretAccessKey"]).encode()
-    for part in scope + [text]:
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    who = "%s/%s" % (credentials["AccessKeyId"], "/".join(scope))
-    said = "AWS4-HMAC-SHA256 Credential=%s,SignedHeaders=%s,Signature=%s" % (who, names, key.hex())
-    return dict(headers, Authorization=said)
+  """AWS Signature Version 4 for S3: the headers of the request, Authorization among them."""
+  parts = urllib.parse.urlsplit(url)
+  stamp = when.strftime("%Y%m%dT%H%M%SZ")
+  headers = dict(headers, **{"x-amz-date": stamp, "x-amz-content-sha256": sha256_of(body)})
+  if credentials.get("Token"):
+    headers["x-amz-security-token"] = credentials["Token"]
+  signed = dict({name.lower(): value.strip() for name, value in headers.items()}, host=parts.netloc)
+  names = ";".join(sorted(signed))
+  query = sorted((quoted(k), quoted(v)) for k, v in urllib.parse.parse_qsl(parts.query, True))
+  lines = [method, parts.path or "/", "&".join("%s=%s" % pair for pair in query)]
+  lines += ["%s:%s" % (name, signed[name]) for name in sorted(signed)] + ["", names, sha256_of(body)]
+  scope = [stamp[:8], region, "s3", "aws4_request"]
+  text = "\n".join(["AWS4-HMAC-SHA256", stamp, "/".join(scope), sha256_of("\n".join(lines))])
+  key = ("AWS4" + credentials["SecretAccessKey"]).encode()
+  for part in scope + [text]:
+    key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+  who = "%s/%s" % (credentials["AccessKeyId"], "/".join(scope))
+  said = "AWS4-HMAC-SHA256 Credential=%s,SignedHeaders=%s,Signature=%s" % (who, names, key.hex())
+  return dict(headers, Authorization=said)
 
 
 def quoted(text):
-    return urllib.parse.quote(text, safe="-_.~")
+  return urllib.parse.quote(text, safe="-_.~")
 
 
 # --- Files, locks, logs --------------------------------------------------------------------------------
 
 
 def sha256_of(content):
-    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+  return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
 
 
 def copy_hashed(source, copy, limit=None):
-    """(sha256, size); stops when there is more than there should be."""
-    digest, size = hashlib.sha256(), 0
-    for chunk in iter(lambda: source.read(1 << 20), b""):
-        digest.update(chunk)
-        copy.write(chunk)
-        size += len(chunk)
-        if limit is not None and size > limit:
-            break
-    return digest.hexdigest(), size
+  """(sha256, size); stops when there is more than there should be."""
+  digest, size = hashlib.sha256(), 0
+  for chunk in iter(lambda: source.read(1 << 20), b""):
+    digest.update(chunk)
+    copy.write(chunk)
+    size += len(chunk)
+    if limit is not None and size > limit:
+      break
+  return digest.hexdigest(), size
 
 
 def read_json(path):
-    """None when it is not there."""
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+  """None when it is not there."""
+  try:
+    return json.loads(path.read_text("utf-8"))
+  except (FileNotFoundError, NotADirectoryError):
+    return None
 
 
 def write_json(path, content):
-    """The old content or the new one, also after a power cut."""
-    new = path.parent / (path.name + ".new")
-    with new.open("w", encoding="utf-8") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    sync_folder(path.parent)
+  """The old content or the new one, also after a power cut."""
+  new = path.parent / (path.name + ".new")
+  with new.open("w", encoding="utf-8") as file:
+    json.dump(content, file)
+    file.flush()
+    os.fsync(file.fileno())
+  new.replace(path)
+  sync_folder(path.parent)
 
 
 def sync_folder(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+  descriptor = os.open(path, os.O_RDONLY)
+  os.fsync(descriptor)
+  os.close(descriptor)
 
 
 def entries(folder):
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+  return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def remove(path):
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        path.unlink()
+  if path.is_dir() and not path.is_symlink():
+    shutil.rmtree(path)
+  elif os.path.lexists(path):
+    path.unlink()
 
 
 def is_inside(path, folder):
-    return (os.path.realpath(path) + "/").startswith(os.path.realpath(folder) + "/")
+  return (os.path.realpath(path) + "/").startswith(os.path.realpath(folder) + "/")
 
 
 def try_lock(path):
-    """Its descriptor, or None while somebody else has it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return descriptor
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
+  """Its descriptor, or None while somebody else has it."""
+  descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+  try:
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
+  except BlockingIOError:
+    os.close(descriptor)
+    return None
 
 
 def wait_for(seconds, ask):
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = ask()
-        if answer is not None or time.monotonic() > deadline:
-            return answer
-        time.sleep(0.1)
+  deadline = time.monotonic() + seconds
+  while True:
+    answer = ask()
+    if answer is not None or time.monotonic() > deadline:
+      return answer
+    time.sleep(0.1)
 
 
 def last_lines(path, begin=0):
-    """The end of a log, since `begin`. Of lines that differ in digits only, as requests for health, one."""
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(begin, size - 65536, 0))
-            text = file.read(65536).decode(errors="replace")
-    except OSError:
-        return ""
-    lines = {re.sub(r"\d+", "", line): line for line in plain_text(text).split("\n")}
-    return "\n".join(list(lines.values())[-20:])
+  """The end of a log, since `begin`. Of lines that differ in digits only, as requests for health, one."""
+  try:
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+      size = file.seek(0, os.SEEK_END)
+      file.seek(max(begin, size - 65536, 0))
+      text = file.read(65536).decode(errors="replace")
+  except OSError:
+    return ""
+  lines = {re.sub(r"\d+", "", line): line for line in plain_text(text).split("\n")}
+  return "\n".join(list(lines.values())[-20:])
 
 
 def now():
-    return datetime.datetime.now(datetime.timezone.utc)
+  return datetime.datetime.now(datetime.timezone.utc)
 
 
 def utc_now():
-    return now().strftime("%Y-%m-%dT%H:%M:%SZ")
+  return now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # --- What was asked, and what is said of it ------------------------------------------------------------
 
 PATTERNS = {
-    "action": "|".join(ACTIONS),
-    "release": "[0-9a-f]{12}",
-    "bundle": "[0-9a-f]{64}",
-    "code": "[0-9a-f]{64}",
-    "token": "[0-9]{1,12}",
-    "rollout": "[0-9]{8}t[0-9]{6}z-[0-9a-f]{8}",
+  "action": "|".join(ACTIONS),
+  "release": "[0-9a-f]{12}",
+  "bundle": "[0-9a-f]{64}",
+  "code": "[0-9a-f]{64}",
+  "token": "[0-9]{1,12}",
+  "rollout": "[0-9]{8}t[0-9]{6}z-[0-9a-f]{8}",
 }
 NEEDED = {
-    "prepare": ("release", "bundle", "code"),
-    "migrate": ("release", "rollout"),
-    "activate": ("release",),
-    "revert": ("release",),
+  "prepare": ("release", "bundle", "code"),
+  "migrate": ("release", "rollout"),
+  "activate": ("release",),
+  "revert": ("release",),
 }
 
 
 def read_command(environment):
-    """Each value is held against its pattern again, whatever the document has checked."""
-    values = {name: environment.get("SSM_" + name, "") for name in PATTERNS}
-    values["action"] = values["action"] or "status"
-    for name, value in values.items():
-        if value and not re.fullmatch(PATTERNS[name], value):
-            raise Refused('%s is not "%s"' % (name, value[:80]))
-        if not value and name in NEEDED.get(values["action"], ()):
-            raise Refused("%s needs a %s" % (values["action"], name))
-    return types.SimpleNamespace(**dict(values, token=int(values["token"] or 0)))
+  """Each value is held against its pattern again, whatever the document has checked."""
+  values = {name: environment.get("SSM_" + name, "") for name in PATTERNS}
+  values["action"] = values["action"] or "status"
+  for name, value in values.items():
+    if value and not re.fullmatch(PATTERNS[name], value):
+      raise Refused('%s is not "%s"' % (name, value[:80]))
+    if not value and name in NEEDED.get(values["action"], ()):
+      raise Refused("%s needs a %s" % (values["action"], name))
+  return types.SimpleNamespace(**dict(values, token=int(values["token"] or 0)))
 
 
 class Report:
-    def __init__(self):
-        self.phases, self.bytes, self.log, self.about = {}, 0, None, ""
+  def __init__(self):
+    self.phases, self.bytes, self.log, self.about, self.told = {}, 0, None, "", 0
 
-    def open_log(self, path):
-        self.log = Log(path)
+  def open_log(self, path):
+    self.log = Log(path)
 
-    def say(self, text):
-        line = "%s %s%s\n" % (utc_now(), self.about, text)
-        for descriptor in (2, self.log and self.log.fileno()):
-            with contextlib.suppress(OSError, TypeError):
-                os.write(descriptor, line.encode(errors="backslashreplace"))
+  def say(self, text):
+    line = ("%s %s%s\n" % (utc_now(), self.about, text)).encode(errors="backslashreplace")
+    self.told += len(line)
+    for descriptor in (2 if self.told <= MAX_PROGRESS_BYTES else None, self.log and self.log.fileno()):
+      with contextlib.suppress(OSError, TypeError):
+        os.write(descriptor, line)
 
-    @contextlib.contextmanager
-    def phase(self, name):
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.phases[name] = round(self.phases.get(name, 0) + time.monotonic() - began, 3)
+  @contextlib.contextmanager
+  def phase(self, name):
+    began = time.monotonic()
+    try:
+      yield
+    finally:
+      self.phases[name] = round(self.phases.get(name, 0) + time.monotonic() - began, 3)
 
 
 def print_verdict(verdict):
-    """At most 2,000 bytes: the service keeps the beginning of what is printed and cuts the rest."""
-    reason, log = plain_text(verdict["reason"])[:400], plain_text(verdict.get("log", ""))
-    for length in (1200, 800, 400, 200, 0):
-        said = dict(verdict, reason=reason, log=log[len(log) - length :] if length < len(log) else log)
-        said = {key: value for key, value in said.items() if value not in ("", {})}
-        line = json.dumps(said, ensure_ascii=False).encode(errors="replace")
-        if len(line) <= MAX_VERDICT_BYTES:
-            break
-    os.write(1, line + b"\n")
+  """At most 2,000 bytes: the service keeps the beginning of what is printed and cuts the rest."""
+  reason, log = plain_text(verdict["reason"])[:400], plain_text(verdict.get("log", ""))
+  for length in (1200, 800, 400, 200, 0):
+    said = dict(verdict, reason=reason, log=log[len(log) - length :] if length < len(log) else log)
+    said = {key: value for key, value in said.items() if value not in ("", {})}
+    line = json.dumps(said, ensure_ascii=False).encode(errors="replace")
+    if len(line) <= MAX_VERDICT_BYTES:
+      break
+  os.write(1, line + b"\n")
 
 
 def plain_text(text):
-    """Without colours and control characters."""
-    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]", "", text).strip()
+  """Without colours and control characters."""
+  return re.sub(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]", "", text).strip()
 
 
 EXIT_CODES = {"done": 0, "running": 0, "failed": 1, "reverted": 1, "refused": 3}
 
 
 def main():
-    os.umask(0o022)
-    report, target = Report(), None
-    command = types.SimpleNamespace(action="unknown", release="")
-    try:
-        command = read_command(os.environ)
-        report.about = "%s %s: " % (command.action, command.release or "-")
-        target = Target(json.loads(os.environ["PYBUNDLE_CONFIG"]), report)
-        verdict = ACTIONS[command.action](target, command)
-    except Failed as failure:
-        verdict = {"outcome": failure.outcome, "reason": failure.reason, "log": failure.log}
-    except Exception as error:
-        report.say(traceback.format_exc())
-        bug = "" if isinstance(error, OSError) else "a bug: %s: " % type(error).__name__
-        verdict = {"outcome": "failed", "reason": "%s%s" % (bug, error)}
-    report.say("%s. %s" % (verdict["outcome"], verdict["reason"]))
-    said = {"action": command.action, "outcome": "", "current": target and target.current()}
-    said.update(verdict, phases=report.phases, bytes=report.bytes)
-    print_verdict(dict(said, release=command.release))
-    return EXIT_CODES[verdict["outcome"]]
+  os.umask(0o022)
+  report, target = Report(), None
+  command = types.SimpleNamespace(action="unknown", release="")
+  try:
+    command = read_command(os.environ)
+    report.about = "%s %s: " % (command.action, command.release or "-")
+    target = Target(json.loads(os.environ["PYBUNDLE_CONFIG"]), report)
+    verdict = ACTIONS[command.action](target, command)
+  except Failed as failure:
+    verdict = {"outcome": failure.outcome, "reason": failure.reason, "log": failure.log}
+  except Exception as error:
+    report.say(traceback.format_exc())
+    bug = "" if isinstance(error, OSError) else "a bug: %s: " % type(error).__name__
+    verdict = {"outcome": "failed", "reason": "%s%s" % (bug, error)}
+  report.say("%s. %s" % (verdict["outcome"], verdict["reason"]))
+  said = {"action": command.action, "outcome": "", "current": target and target.current()}
+  said.update(verdict, phases=report.phases, bytes=report.bytes)
+  print_verdict(dict(said, release=command.release))
+  return EXIT_CODES[verdict["outcome"]]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+  sys.exit(main())

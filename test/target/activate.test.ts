@@ -75,6 +75,17 @@ describe('activate', () => {
     })
   })
 
+  it('tells little on standard error, however much the app says: the agent cuts both streams together', async () => {
+    const { config } = target
+    const release = await workshop.publishApp({ says: 'talkative' })
+    const isGood = `[ "$(readlink ${target.path('current')})" = releases/${good.id} ]`
+    target.config = { ...config, restart_command: `seq 5000; ${isGood} || exit 5` }
+    const { verdict, output, progress } = await target.deploy(release, 9)
+    target.config = config
+    expect(verdict.reason).toContain('exit code 5')
+    expect(Buffer.byteLength(output) + Buffer.byteLength(progress)).toBeLessThan(2400)
+  })
+
   it('is not held up by a restart command whose daemon keeps its output open', async () => {
     const { config } = target
     target.config = { ...config, restart_command: `sleep 9 & ${config.restart_command}` }

@@ -28,6 +28,9 @@ export interface Asked {
 export interface Told {
   verdict: Verdict & Record<string, unknown>
   exitCode: number | null
+  /** Standard output. */
+  output: string
+  /** Standard error. */
   progress: string
   seconds: number
 }
@@ -118,7 +121,7 @@ export class TestTarget {
       throw new Error(`not one verdict: ${JSON.stringify(output)}\n${progress}`)
     }
     const seconds = (performance.now() - began) / 1000
-    return { verdict: { ...JSON.parse(output), ...verdict }, exitCode, progress, seconds }
+    return { verdict: { ...JSON.parse(output), ...verdict }, exitCode, output, progress, seconds }
   }
 
   /** What `state.json` says from now on. */
