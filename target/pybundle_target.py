@@ -122,7 +122,7 @@ def catch_up(target, command):
       wanted, lock = state.get("current"), state.get("lock")
       if not wanted:
         return done("the environment has no current release yet")
-      if lock and lock["token"] == target.memory["token"]:
+      if lock and lock["token"] == target.memory["token"] and not command.rollout:
         return done("left to the rollout that is at work on this target")
       if target.serves(wanted["release"]):
         return done("serves the current release")

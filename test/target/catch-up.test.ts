@@ -59,6 +59,13 @@ describe('catch-up', () => {
     expect(verdict).toMatchObject({ outcome: 'done', current: release.id })
   })
 
+  it('does not leave to the rollout what the rollout itself tells it to', async () => {
+    const rollout = '20261122t101500z-0123abcd'
+    serve(good, 47, { lock: { token: 47, request: rollout, execution: 'x' } })
+    const { verdict } = await target.run('catch-up', undefined, { token: 47, rollout })
+    expect(verdict).toMatchObject({ outcome: 'done', current: good.id })
+  })
+
   it('does nothing before the first rollout', async () => {
     target.setState({})
     const { verdict } = await target.run('catch-up', undefined, { token: 0 })
