@@ -3,12 +3,6 @@ import { Hash } from '@smithy/core/serde'
 import { fromInstanceMetadata } from '@smithy/credential-provider-imds'
 import { SignatureV4 } from '@smithy/signature-v4'
 
-export interface MessageServiceOptions {
-  instanceId: string
-  region: string
-  endpoint: string
-}
-
 /** A call of AWS JSON 1.1, by its `X-Amz-Target`. */
 export type Call = <Answer>(target: string, input: object) => Promise<Answer>
 

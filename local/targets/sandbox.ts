@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { UserError } from '../../lib/user-error.ts'
@@ -21,12 +21,17 @@ const CHECKOUT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 /** In it, the machine's root is an ordinary user: no step runs as root. */
 const ORDINARY_USER = ['unshare', '-U', '--map-user=1000', '--map-group=1000']
 
+const ISOLATION = '--unshare-user --uid 1000 --gid 1000 --unshare-pid --unshare-uts --unshare-ipc'.split(' ')
+
 /** `auto`: bubblewrap where it is installed and the system lets it work. */
 export async function chooseSandbox(choice: SandboxChoice, python: Python, root: string): Promise<Sandbox> {
   const bubblewrap = bubblewrapSandbox(python)
   if (choice !== 'none' && (await works(bubblewrap.wrap({ instanceId: 'i-0', root })))) return bubblewrap
-  if (choice === 'bwrap')
-    throw new UserError('Targets cannot run in bubblewrap here: `bwrap` is missing or may not work.')
+  if (choice === 'bwrap') {
+    throw new UserError(
+      'Targets cannot run in bubblewrap: `bwrap` is not installed, or this system forbids it.',
+    )
+  }
   if (process.getuid?.() !== 0) return plainSandbox([])
   if (await works(ORDINARY_USER)) return plainSandbox(ORDINARY_USER)
   throw new UserError(
@@ -38,16 +43,6 @@ export async function chooseSandbox(choice: SandboxChoice, python: Python, root:
 function bubblewrapSandbox(python: Python): Sandbox {
   const needed = [CHECKOUT, dirname(dirname(process.execPath)), python.prefix, python.folder]
   const hidden = needed.filter((path) => OWN_FOLDERS.some((own) => path.startsWith(`${own}/`)))
-  const isolation = [
-    '--unshare-user',
-    '--uid',
-    '1000',
-    '--gid',
-    '1000',
-    '--unshare-pid',
-    '--unshare-uts',
-    '--unshare-ipc',
-  ]
   return {
     isClosed: true,
     wrap: ({ instanceId, root, shared }) => [
@@ -55,8 +50,9 @@ function bubblewrapSandbox(python: Python): Sandbox {
       ...['--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev'],
       ...OWN_FOLDERS.flatMap((folder) => ['--bind', root + folder, folder]),
       ...hidden.flatMap((path) => ['--ro-bind', path, path]),
-      ...(shared ? ['--bind', shared, shared] : []),
-      ...[...isolation, '--hostname', instanceId, '--die-with-parent', '--chdir', '/', '--'],
+      ...(shared ? ['--bind', resolve(shared), resolve(shared)] : []),
+      ...ISOLATION,
+      ...['--hostname', instanceId, '--die-with-parent', '--chdir', '/', '--'],
     ],
   }
 }
