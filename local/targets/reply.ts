@@ -1,4 +1,5 @@
 import type { DocumentResult, StepResult } from './run-document.ts'
+import { truncateOutput } from './truncate-output.ts'
 
 /** What the agent reports of a command: the payload of `SendReply`. */
 export interface Reply {
@@ -10,7 +11,6 @@ export interface Reply {
 
 export const AGENT_VERSION = '3.3.2746.0'
 
-const MAX_OUTPUT = 2500
 const MAX_STANDARD_OUTPUT = 24_000
 const MAX_STANDARD_ERROR = 8000
 
@@ -56,7 +56,7 @@ function runtimeStatus(step: StepResult): object {
     status: step.status,
     code: step.code,
     name: step.action,
-    output: combinedOutput(step),
+    output: truncateOutput(step.standardOutput, step.standardError),
     startDateTime: step.startedAt.toISOString(),
     endDateTime: step.endedAt.toISOString(),
     outputS3BucketName: '',
@@ -65,16 +65,6 @@ function runtimeStatus(step: StepResult): object {
     standardOutput: keepBeginning(step.standardOutput, MAX_STANDARD_OUTPUT, '--output truncated--'),
     standardError: keepBeginning(step.standardError, MAX_STANDARD_ERROR, '--output truncated--'),
   }
-}
-
-function combinedOutput({ standardOutput, standardError }: StepResult): string {
-  if (!standardError) return keepBeginning(standardOutput, MAX_OUTPUT, '\n---Output truncated---')
-  const errors = keepBeginning(
-    `\n----------ERROR-------\n${standardError}`,
-    MAX_OUTPUT / 2,
-    '\n---Error truncated----',
-  )
-  return keepBeginning(standardOutput, MAX_OUTPUT - errors.length, '\n---Output truncated---') + errors
 }
 
 function keepBeginning(text: string, length: number, suffix: string): string {

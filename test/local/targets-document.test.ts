@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type DocumentResult, runDocument } from '../../local/targets/run-document.ts'
+import { truncateOutput } from '../../local/targets/truncate-output.ts'
 import { documentOf } from './target-cloud.ts'
 
 let folder: string
@@ -141,6 +142,27 @@ test('gives a value to the environment only where the agent is new enough', asyn
 test('fails on a document that it does not know', async () => {
   expect(await run({ schemaVersion: '9.9', mainSteps: [] })).toMatchObject({ status: 'Failed', steps: [] })
   expect(await statuses([{ action: 'aws:updateAgent', name: 'one' }])).toEqual(['Failed', 'Failed'])
+})
+
+test.each([
+  ['all of both', 1000, 1000],
+  ['half of each', 4000, 4000],
+  ['a short output and what fits of the error', 500, 4000],
+  ['a short error and what fits of the output', 4000, 500],
+])('shortens output and error together to 2,500 characters: %s', (_, output, error) => {
+  const text = truncateOutput('o'.repeat(output), 'e'.repeat(error))
+  expect(text.length).toBeLessThanOrEqual(2500)
+  expect(text.replace(/([oe])\1{99,}/g, '$1')).toBe(
+    [
+      'o',
+      output > 1000 ? '---Output truncated---' : undefined,
+      '----------ERROR-------',
+      'e',
+      error > 1000 ? '---Error truncated----' : undefined,
+    ]
+      .filter(Boolean)
+      .join('\n'),
+  )
 })
 
 function step(name: string, line: string, inputs: object = {}) {
