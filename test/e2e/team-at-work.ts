@@ -16,7 +16,8 @@ export async function teamAtWork({ targets }: { targets: number }) {
   const repository = join(directory, 'repository')
   const app = join(repository, 'services', 'guestbook')
   await cp(join(ROOT, 'examples/guestbook'), app, { recursive: true })
-  const env = { ...cloud.env, XDG_CACHE_HOME: join(directory, 'cache') }
+  // npm's own INIT_CWD, where it runs these tests, would be taken for where the user stands.
+  const env = { ...cloud.env, XDG_CACHE_HOME: join(directory, 'cache'), INIT_CWD: undefined }
   const run = (file: string, args: string[], options: Options = {}) =>
     execa(file, args, { env, cwd: app, reject: false, all: true, stdin: 'ignore', ...options })
 
