@@ -40,15 +40,17 @@ const act = (title: string) => console.log(`\n${pc.dim(seconds())} ${pc.bold(pc.
 let cloud: Cloud | undefined
 let team: Team | undefined
 
+let leaving: Promise<void> | undefined
+
 async function leave(code: number): Promise<never> {
-  await cloud?.stop()
-  await team?.leave()
+  leaving ??= Promise.all([cloud?.stop(), team?.leave()]).then(() => undefined)
+  await leaving
   process.exit(code)
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    console.log('\nstopping everything that was started')
+  process.on(signal, () => {
+    if (!leaving) console.log('\nstopping everything that was started')
     void leave(130)
   })
 }
@@ -84,7 +86,7 @@ try {
 async function synthesize(): Promise<void> {
   const own = resolve(ROOT, example, 'fleets.toml')
   const env = existsSync(own) ? { PYBUNDLE_FLEETS_FILE: own } : {}
-  await execa('node', ['bin/app.ts'], { cwd: ROOT, env: { ...env, CDK_OUTDIR: ASSEMBLY } })
+  await execa(process.execPath, ['bin/app.ts'], { cwd: ROOT, env: { ...env, CDK_OUTDIR: ASSEMBLY } })
 }
 
 function nextSteps({ url }: Cloud, { repository }: Team): string {

@@ -47,7 +47,7 @@ export class Team {
   /** Runs a command of the CLI as a user would, telling what it says as it says it. */
   async run(command: string, ...args: string[]): Promise<number> {
     const { say, env, cache } = this.#options
-    const child = execa('node', [CLI, command, ...args, '--app', this.repository], {
+    const child = execa(process.execPath, [CLI, command, ...args, '--app', this.repository], {
       env: { ...env, XDG_CACHE_HOME: cache, ...(process.stderr.isTTY && { FORCE_COLOR: '1' }) },
       reject: false,
       stdin: 'ignore',

@@ -8,7 +8,7 @@ const ROOT = resolve(import.meta.dirname, '../..')
 const DIRECTORY = resolve(ROOT, '.local/demo')
 
 const demo = (...args: string[]) =>
-  execa('node', ['bin/demo.ts', ...args], { cwd: ROOT, reject: false, all: true, stdin: 'ignore' })
+  execa(process.execPath, ['bin/demo.ts', ...args], { cwd: ROOT, reject: false, all: true, stdin: 'ignore' })
 
 describe('npm run demo', () => {
   it("does a team's first hour, and leaves nothing running", async () => {
@@ -21,9 +21,8 @@ describe('npm run demo', () => {
   it('stops everything that it started on Ctrl-C, in the middle of a rollout', async () => {
     const running = demo()
     for await (const line of createInterface({ input: running.all })) {
-      if (line.includes('prepare')) break
+      if (line.includes('prepare first')) running.kill('SIGINT')
     }
-    running.kill('SIGINT')
     expect((await running).exitCode).toBe(130)
     expect(processesOf(DIRECTORY)).toEqual([])
   }, 120_000)

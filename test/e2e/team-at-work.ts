@@ -10,7 +10,7 @@ export const ROOT = resolve(import.meta.dirname, '../..')
 export async function teamAtWork({ targets }: { targets: number }) {
   const directory = await mkdtemp(join(tmpdir(), 'pybundle-e2e-'))
   const assembly = join(directory, 'cdk.out')
-  await execa('node', ['bin/app.ts'], { cwd: ROOT, env: { CDK_OUTDIR: assembly } })
+  await execa(process.execPath, ['bin/app.ts'], { cwd: ROOT, env: { CDK_OUTDIR: assembly } })
   const cloud = await startCloud({ assembly, directory: join(directory, 'cloud'), port: 0 })
   const fleet = await cloud.startFleet({ environment: 'staging', app: 'guestbook', count: targets })
   const repository = join(directory, 'repository')
