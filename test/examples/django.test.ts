@@ -8,10 +8,11 @@ import { ServedApp } from './served-app.ts'
 const folder = mkdtempSync(join(tmpdir(), 'noticeboard-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const hasIndex = await indexAnswers()
-if (!hasIndex) console.warn('SKIPPED: no package index answers, so the Django example is not tested here')
+// In CI it must run: there an index that does not answer is a failure.
+const mayRun = process.env.CI === 'true' || (await indexAnswers())
+if (!mayRun) console.warn('SKIPPED: no package index answers, so the Django example is not tested here')
 
-describe.skipIf(!hasIndex)('the Django example', () => {
+describe.skipIf(!mayRun)('the Django example', () => {
   let virtualenv: string
   let app: ServedApp
 
