@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { execa } from 'execa'
-import pc from 'picocolors'
+import { colorsOf } from '../lib/cli/colors.ts'
 import { readAppConfig } from '../lib/config/app.ts'
 import { UserError } from '../lib/user-error.ts'
 import { type Cloud, startCloud } from '../local/cloud.ts'
@@ -12,6 +12,7 @@ import { summaryTable } from '../local/demo/summary.ts'
 import { Team } from '../local/demo/team.ts'
 import type { SandboxChoice } from '../local/targets/sandbox.ts'
 
+const colors = colorsOf(process.stdout)
 const ROOT = resolve(import.meta.dirname, '..')
 const DIRECTORY = resolve(ROOT, '.local/demo')
 const ASSEMBLY = resolve(ROOT, '.local/demo.out')
@@ -34,8 +35,8 @@ const {
 
 const startedAt = performance.now()
 const seconds = () => `${((performance.now() - startedAt) / 1000).toFixed(1).padStart(5)} s`
-const say = (line: string) => console.log(`${pc.dim(seconds())}  ${line}`)
-const act = (title: string) => console.log(`\n${pc.dim(seconds())} ${pc.bold(pc.cyan(title))}`)
+const say = (line: string) => console.log(`${colors.dim(seconds())}  ${line}`)
+const act = (title: string) => console.log(`\n${colors.dim(seconds())} ${colors.bold(colors.cyan(title))}`)
 
 let cloud: Cloud | undefined
 let team: Team | undefined
@@ -73,12 +74,12 @@ try {
 
   act('What each target says of itself')
   console.log(summaryTable(rows))
-  console.log(pc.green(`Everything held, in ${seconds().trim()}.`))
+  console.log(colors.green(`Everything held, in ${seconds().trim()}.`))
   if (!keep) await leave(0)
   console.log(nextSteps(cloud, team))
 } catch (error) {
   const isExpected = error instanceof UserError || (error instanceof Error && error.name === 'BrokenPromise')
-  console.error(pc.red(`\n${isExpected ? (error as Error).message : (error as Error).stack}`))
+  console.error(colors.red(`\n${isExpected ? (error as Error).message : (error as Error).stack}`))
   await leave(1)
 }
 

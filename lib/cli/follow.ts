@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import pc from 'picocolors'
 import type { ObjectStore } from '../aws/object-store.ts'
 import { type AppScope, rolloutKey, stateKey } from '../release/keys.ts'
 import { type Outcome, type Phase, type RolloutRecord, rolloutRecord } from '../release/record.ts'
 import { state } from '../release/state.ts'
+import { colorsOf } from './colors.ts'
+
+const colors = colorsOf(process.stderr)
 
 export interface FollowOptions {
   store: ObjectStore
@@ -60,14 +62,14 @@ export async function readRecord({
 /** A line for each phase that began, and one for each that ended. */
 function news(record: RolloutRecord): string[] {
   return record.phases.flatMap((phase) => {
-    const begun = `${pc.cyan('▸')} ${phase.name}: ${targets(phase.targets.length)}`
+    const begun = `${colors.cyan('▸')} ${phase.name}: ${targets(phase.targets.length)}`
     return phase.endedAt ? [begun, ended(record, phase)] : [begun]
   })
 }
 
 function ended(record: RolloutRecord, phase: Phase): string {
   const failed = phase.targets.filter((target) => isBad(record, phase, target))
-  const mark = failed.length > 0 ? pc.red('✗') : pc.green('✓')
+  const mark = failed.length > 0 ? colors.red('✗') : colors.green('✓')
   const failures = failed.length > 0 ? `, ${failed.length} failed` : ''
   return `${mark} ${phase.name} (${secondsOf(phase).toFixed(1)} s${failures})`
 }
@@ -109,7 +111,7 @@ const HEADLINES: Record<Outcome, string> = {
 function conclusion(record: RolloutRecord): string[] {
   const what = record.release ? `release ${record.release}` : `request ${record.id}`
   const headline = `${record.environment}/${record.app}: ${what} ${HEADLINES[record.outcome]} (${secondsOf(record).toFixed(1)} s)`
-  const color = record.outcome === 'done' ? pc.green : pc.red
+  const color = record.outcome === 'done' ? colors.green : colors.red
   return [color(headline), ...(record.reason ? [record.reason] : []), ...failedLogs(record)]
 }
 
@@ -119,7 +121,7 @@ function failedLogs(record: RolloutRecord): string[] {
   return Object.entries(record.targets).flatMap(([target, verdicts]) =>
     Object.values(verdicts).flatMap(({ outcome, log, action }) =>
       log && outcome !== 'done'
-        ? [pc.bold(`${target}, ${action}:`), ...log.split('\n').map((line) => pc.dim(`  | ${line}`))]
+        ? [colors.bold(`${target}, ${action}:`), ...log.split('\n').map((line) => colors.dim(`  | ${line}`))]
         : [],
     ),
   )
@@ -128,8 +130,8 @@ function failedLogs(record: RolloutRecord): string[] {
 async function whyNothing({ store, scope, requestId }: FollowOptions): Promise<string> {
   const lock = state.safeParse(await store.readJson(stateKey(scope))).data?.lock
   if (lock)
-    return pc.yellow(`waiting: rollout ${lock.request} has the lock of ${scope.environment}/${scope.app}`)
-  return pc.yellow(
+    return colors.yellow(`waiting: rollout ${lock.request} has the lock of ${scope.environment}/${scope.app}`)
+  return colors.yellow(
     `waiting: nothing has taken up request ${requestId} yet. Is the stack of this bucket deployed?`,
   )
 }

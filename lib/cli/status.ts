@@ -1,10 +1,12 @@
 import Table from 'cli-table3'
-import pc from 'picocolors'
 import type { ObjectStore } from '../aws/object-store.ts'
 import { type AppScope, rolloutsPrefix, stateKey } from '../release/keys.ts'
 import { type Outcome, type RolloutRecord, rolloutRecord } from '../release/record.ts'
 import { EMPTY_STATE, type State, state as stateSchema } from '../release/state.ts'
+import { colorsOf } from './colors.ts'
 import { secondsOf } from './follow.ts'
+
+const colors = colorsOf(process.stdout)
 
 export interface Status {
   environment: string
@@ -35,25 +37,25 @@ export async function readStatus(store: ObjectStore, scope: AppScope): Promise<S
 /** What an environment runs, what is going on, and how the latest requests ended, refused ones too. */
 export function renderStatus({ environment, app, state, rollouts }: Status): string {
   const head = [
-    pc.bold(`${app} in ${environment}`),
+    colors.bold(`${app} in ${environment}`),
     `current   ${state.current?.release ?? 'nothing deployed yet'}`,
     `previous  ${state.previous?.release ?? '-'}`,
-    ...(state.lock ? [pc.yellow(`running   rollout ${state.lock.request}`)] : []),
+    ...(state.lock ? [colors.yellow(`running   rollout ${state.lock.request}`)] : []),
   ]
   if (rollouts.length === 0) return head.join('\n')
   return [...head, '', rolloutTable(rollouts), ...reasons(rollouts), ...targetTable(rollouts)].join('\n')
 }
 
 const COLORS: Partial<Record<Outcome, (text: string) => string>> = {
-  done: pc.green,
-  running: pc.cyan,
-  superseded: pc.dim,
+  done: colors.green,
+  running: colors.cyan,
+  superseded: colors.dim,
 }
 
 function rolloutTable(rollouts: RolloutRecord[]): string {
   const table = plainTable(['when', 'what', 'release', 'by', 'outcome', 'took'])
   for (const record of rollouts) {
-    const paint = COLORS[record.outcome] ?? pc.red
+    const paint = COLORS[record.outcome] ?? colors.red
     table.push([
       record.startedAt.slice(0, 19).replace('T', ' '),
       record.from ? `${record.action} from ${record.from}` : record.action,
@@ -68,7 +70,9 @@ function rolloutTable(rollouts: RolloutRecord[]): string {
 
 function reasons(rollouts: RolloutRecord[]): string[] {
   const told = rollouts.filter(({ reason, outcome }) => reason && outcome !== 'superseded')
-  return told.map(({ startedAt, reason }) => `${pc.dim(startedAt.slice(0, 19).replace('T', ' '))} ${reason}`)
+  return told.map(
+    ({ startedAt, reason }) => `${colors.dim(startedAt.slice(0, 19).replace('T', ' '))} ${reason}`,
+  )
 }
 
 /** Each target's last word, from the latest rollouts. */
