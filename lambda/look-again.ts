@@ -13,7 +13,7 @@ import { decideNext, type WaitingRequest } from '../lib/release/next-request.ts'
 import { closedRecord, endRecord, type Outcome, rolloutRecord, startRecord } from '../lib/release/record.ts'
 import { type ReleaseRecord, releaseId } from '../lib/release/release.ts'
 import { type Request, request as requestSchema } from '../lib/release/request.ts'
-import { type ExecutionStatus, freeLock, type Lock, takeLock } from '../lib/release/state.ts'
+import { type ExecutionStatus, freeLock, type Lock, type State, takeLock } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
 import { pinArtifact } from './artifact-check.ts'
 import { readState, type StoredState, writeState } from './state-store.ts'
@@ -36,12 +36,13 @@ export async function lookAgain({ store, engine }: Clients, scope: AppScope): Pr
     const next = decideNext({ state: stored.state, waiting, owner })
 
     if (next.do === 'nothing') return
-    if (next.do === 'start owner' && lock) return startOwner({ store, engine }, scope, lock)
+    if (next.do === 'accept') await accept(store, scope, stored, next.request)
     if (next.do === 'recover' && lock) await recover(store, scope, stored, lock, next.ended)
-    if (next.do === 'start') {
+    if (next.do === 'start owner' && lock) {
       for (const id of next.superseded)
-        await close(store, scope, id, 'superseded', `${next.request} came after it`)
-      await accept(store, scope, stored, next.request)
+        await close(store, scope, id, 'superseded', `${lock.request} came after it`)
+      if (await beginRecord(store, scope, stored.state, lock)) return startOwner(engine, scope, lock)
+      await writeState(store, scope, { ...stored, state: freeLock(stored.state) })
     }
   }
 }
@@ -115,12 +116,17 @@ async function pin(store: ObjectStore, request: Request, kind: 'bundle' | 'code'
   )
 }
 
-async function startOwner({ store, engine }: Clients, scope: AppScope, lock: Lock): Promise<void> {
-  const { desired } = (await readState(store, scope)).state
+/** False when the request was closed by a look that saw its artifacts overwritten before another accepted it. */
+async function beginRecord(store: ObjectStore, scope: AppScope, { desired }: State, lock: Lock) {
   const request = await readRequest(store, scope, lock.request)
   const record = startRecord(request, desired?.release, new Date().toISOString())
-  await store.createOnly(rolloutKey(scope, lock.request), JSON.stringify(record, null, 1))
-  await engine.start(lock.execution, { ...scope, rollout: lock.request, token: lock.token })
+  const key = rolloutKey(scope, lock.request)
+  if (await store.createOnly(key, JSON.stringify(record, null, 1))) return true
+  return rolloutRecord.parse(await store.readJson(key)).outcome === 'running'
+}
+
+function startOwner(engine: RolloutEngine, scope: AppScope, lock: Lock): Promise<void> {
+  return engine.start(lock.execution, { ...scope, rollout: lock.request, token: lock.token })
 }
 
 /** What the dead engine had half done on targets stays as it is: each serves the old release or the new one. */

@@ -17,21 +17,26 @@ export interface Situation {
 /** What "look again" finds to be done. */
 export type Next =
   | { do: 'nothing' }
-  /** The lock was taken, but its execution never started: start it. */
-  | { do: 'start owner' }
+  /** The lock was taken, but its execution never started: close what waited before it, and start it. */
+  | { do: 'start owner'; superseded: string[] }
   /** The lock's owner is dead: end its record, free the lock, look again. */
   | { do: 'recover'; ended: ExecutionStatus }
-  | { do: 'start'; request: string; superseded: string[] }
+  | { do: 'accept'; request: string }
 
-/** One rollout at a time; of the waiting requests the newest is started, those before it are superseded. */
-export function decideNext({ state, waiting, owner }: Situation): Next {
-  if (state.lock) {
-    if (!owner) return { do: 'start owner' }
-    return owner === 'RUNNING' ? { do: 'nothing' } : { do: 'recover', ended: owner }
-  }
-  const [newest, ...older] = [...waiting].sort(newestFirst)
-  if (!newest) return { do: 'nothing' }
-  return { do: 'start', request: newest.id, superseded: older.map(({ id }) => id) }
+/**
+ * One rollout at a time; of the waiting requests the newest is accepted. Those before it are superseded once
+ * it has the lock, not earlier: it may be refused, or another look may give the lock to one of them.
+ */
+export function decideNext({ state: { lock }, waiting, owner }: Situation): Next {
+  if (lock && !owner) return { do: 'start owner', superseded: idsBefore(lock.request, waiting) }
+  if (lock && owner) return owner === 'RUNNING' ? { do: 'nothing' } : { do: 'recover', ended: owner }
+  const [newest] = [...waiting].sort(newestFirst)
+  return newest ? { do: 'accept', request: newest.id } : { do: 'nothing' }
+}
+
+function idsBefore(id: string, waiting: readonly WaitingRequest[]): string[] {
+  const ids = [...waiting].sort(newestFirst).map((request) => request.id)
+  return ids.includes(id) ? ids.slice(ids.indexOf(id) + 1) : []
 }
 
 function newestFirst(a: WaitingRequest, b: WaitingRequest): number {

@@ -15,7 +15,7 @@ import {
   rolloutsPrefix,
   stateKey,
 } from '../../lib/release/keys.ts'
-import type { RolloutRecord } from '../../lib/release/record.ts'
+import { closedRecord, type RolloutRecord } from '../../lib/release/record.ts'
 import { requestId } from '../../lib/release/request.ts'
 import { type ExecutionStatus, freeLock, type State, state as stateSchema } from '../../lib/release/state.ts'
 import { bundle, codeArchive, created, openBucket, type TestBucket } from './bucket.ts'
@@ -47,6 +47,7 @@ beforeEach(() => {
   engine = new Engine()
 })
 
+const now = () => new Date().toISOString()
 const look = () => lookAgain({ store: bucket.store, engine }, scope)
 const state = async () => stateSchema.parse(await bucket.store.readJson(stateKey(scope)))
 const record = async (id: string) => (await bucket.store.readJson(rolloutKey(scope, id))) as RolloutRecord
@@ -121,6 +122,31 @@ describe('look again', () => {
     const outcomes = [(await record(between)).outcome, (await record(newest)).outcome].sort()
     expect(outcomes).toEqual(['running', 'superseded'])
     expect((await state()).lock?.token).toBe(2)
+  })
+
+  it('starts the one before it when the newest request is refused', async () => {
+    const valid = await ask('one', await upload())
+    const foreign = requestId(new Date(Date.now() + 60_000), scope.environment)
+    await bucket.put(requestKey(scope, foreign), 'hello')
+    await look()
+    expect([(await record(foreign)).outcome, (await record(valid)).outcome]).toEqual(['refused', 'running'])
+    expect([...engine.started.keys()]).toEqual([`1-${valid}`])
+  })
+
+  it('takes the lock back from a request that another look has refused meanwhile', async () => {
+    const artifacts = await upload()
+    const id = await ask('one', artifacts)
+    const refusing: RolloutEngine = {
+      start: (execution) => engine.start(execution),
+      status: async () => {
+        const refused = closedRecord({ id, ...scope, requestedBy: 'test' }, 'refused', 'overwritten', now())
+        await bucket.store.createOnly(rolloutKey(scope, id), JSON.stringify(refused))
+        return undefined
+      },
+    }
+    await lookAgain({ store: bucket.store, engine: refusing }, scope)
+    expect([(await state()).lock, engine.started.size]).toEqual([null, 0])
+    expect((await record(id)).outcome).toBe('refused')
   })
 
   it('starts the owner of a lock whose taker was killed before it could', async () => {

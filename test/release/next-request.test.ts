@@ -11,9 +11,15 @@ describe('decideNext', () => {
     expect(decideNext({ state: EMPTY_STATE, waiting: [], owner: undefined })).toEqual({ do: 'nothing' })
   })
 
-  it('starts the newest request and supersedes those before it', () => {
+  it('accepts the newest request', () => {
     const next = decideNext({ state: EMPTY_STATE, waiting: [at(2), at(3), at(1)], owner: undefined })
-    expect(next).toEqual({ do: 'start', request: 'r3', superseded: ['r2', 'r1'] })
+    expect(next).toEqual({ do: 'accept', request: 'r3' })
+  })
+
+  it('supersedes what waited before the request that has the lock, and nothing that came after it', () => {
+    const state = takeLock(EMPTY_STATE, 'r3', served('one'))
+    const next = decideNext({ state, waiting: [at(2), at(4), at(3), at(1)], owner: undefined })
+    expect(next).toEqual({ do: 'start owner', superseded: ['r2', 'r1'] })
   })
 
   it('decides between two requests of the same second the same way every time', () => {
@@ -22,8 +28,8 @@ describe('decideNext', () => {
       decideNext({ state: EMPTY_STATE, waiting: some, owner: undefined }),
     )
     expect(starts).toEqual([
-      { do: 'start', request: 'b', superseded: ['a'] },
-      { do: 'start', request: 'b', superseded: ['a'] },
+      { do: 'accept', request: 'b' },
+      { do: 'accept', request: 'b' },
     ])
   })
 
@@ -32,7 +38,10 @@ describe('decideNext', () => {
   })
 
   it('starts an owner that took the lock and was killed before it began', () => {
-    expect(decideNext({ state: locked, waiting: [], owner: undefined })).toEqual({ do: 'start owner' })
+    expect(decideNext({ state: locked, waiting: [], owner: undefined })).toEqual({
+      do: 'start owner',
+      superseded: [],
+    })
   })
 
   it.each(['FAILED', 'TIMED_OUT', 'STOPPED', 'SUCCEEDED'] as const)(
