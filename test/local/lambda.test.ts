@@ -18,11 +18,23 @@ const ECHO = `
   }
 `
 
+/** Ends only once two processes of it run at the same time. */
+const MEETING = `
+  import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+  export const handler = async ({ place }) => {
+    mkdirSync(place, { recursive: true })
+    writeFileSync(place + '/' + process.pid, '')
+    while (readdirSync(place).length < 2) await new Promise((resolve) => setTimeout(resolve, 20))
+    return { pid: process.pid }
+  }
+`
+
 let lambda: LocalLambda
 
 beforeAll(async () => {
   lambda = await startLocalLambda([
     codeFunction('echo', ECHO, { environment: { GREETING: 'hello' }, timeoutSeconds: 1 }),
+    codeFunction('meeting', MEETING, { timeoutSeconds: 30 }),
     codeFunction('broken', `import 'no-such-module'\nexport const handler = () => 1`),
     codeFunction('nameless', 'export const other = () => 1'),
   ])
@@ -66,7 +78,8 @@ describe('the local Lambda', () => {
   })
 
   test('uses several processes for invocations that overlap', async () => {
-    const all = await Promise.all([invoke('echo'), invoke('echo')])
+    const place = join(lambda.directory, 'meeting')
+    const all = await Promise.all([invoke('meeting', { place }), invoke('meeting', { place })])
     expect(new Set(all.map(({ result }) => result.pid)).size).toBe(2)
   })
 
