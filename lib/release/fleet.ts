@@ -21,6 +21,11 @@ export const fleetPolicy = z.object({
 })
 export type FleetPolicy = z.infer<typeof fleetPolicy>
 
+/** How long a command may run on a target: the document has one step with one time-out for all actions. */
+export function commandSeconds(policy: Pick<FleetPolicy, 'prepareSeconds' | 'activateSeconds'>): number {
+  return Math.max(policy.prepareSeconds, policy.activateSeconds)
+}
+
 /** Splits the fleet into waves in the order given; whoever the sizes do not reach is in the last wave. */
 export function planWaves(targets: readonly string[], sizes: readonly WaveSize[]): string[][] {
   const waves: string[][] = []

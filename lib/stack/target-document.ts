@@ -4,6 +4,7 @@ import { Construct } from 'constructs'
 import type { FleetConfig } from '../config/fleets.ts'
 import { PARAMETERS } from '../release/command.ts'
 import { sha256 } from '../release/digest.ts'
+import { commandSeconds } from '../release/fleet.ts'
 import { documentName } from '../release/names.ts'
 
 const PROGRAM = readFileSync(new URL('../../target/pybundle_target.py', import.meta.url), 'utf8')
@@ -79,7 +80,7 @@ function documentContent(fleet: FleetConfig, settings: Record<string, unknown>) 
       {
         action: 'aws:runShellScript',
         name: 'target',
-        inputs: { timeoutSeconds: String(fleet.prepareSeconds), runCommand: stepScript(settings) },
+        inputs: { timeoutSeconds: String(commandSeconds(fleet)), runCommand: stepScript(settings) },
       },
     ],
   }

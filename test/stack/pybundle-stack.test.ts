@@ -126,6 +126,17 @@ describe('the document', () => {
     },
   )
 
+  it('gives an activation its time even where preparing is to be quick', () => {
+    const given = parseFleets(
+      'environments.staging.shop = { tags = { app = "shop" }, user = "shop", units = ["shop.service"], health_url = "http://[::1]", prepare_seconds = 60, activate_seconds = 300 }',
+      'fleets.toml',
+    )
+    const quick = Template.fromStack(new PybundleStack(new App(), 'Pybundle', { fleets: given }))
+    quick.hasResourceProperties('AWS::SSM::Document', {
+      Content: { mainSteps: [Match.objectLike({ inputs: Match.objectLike({ timeoutSeconds: '300' }) })] },
+    })
+  })
+
   it('stays below the size that SSM takes', () => {
     for (const content of documents) {
       expect(Buffer.byteLength(JSON.stringify(content))).toBeLessThan(LARGEST_DOCUMENT)
