@@ -5,10 +5,16 @@ import { listFleet } from '../lib/aws/fleet-directory.ts'
 import { objectStore } from '../lib/aws/object-store.ts'
 import { type PinnedDocument, runCommand } from '../lib/aws/run-command.ts'
 import type { Action } from '../lib/release/command.ts'
-import type { FleetPolicy, WaveSize } from '../lib/release/fleet.ts'
+import { commandSeconds, type FleetPolicy, type WaveSize } from '../lib/release/fleet.ts'
 import type { AppScope } from '../lib/release/keys.ts'
 import { documentName } from '../lib/release/names.ts'
-import { judgePhase, type PhaseResult, verdictsOf } from '../lib/release/progress.ts'
+import {
+  judgePhase,
+  type PhaseResult,
+  secondsToNextLook,
+  verdictsOf,
+  withSilent,
+} from '../lib/release/progress.ts'
 import { beginPhase, endRecord, noteProgress, type Outcome } from '../lib/release/record.ts'
 import { freeLock, type ServedRelease, type State, serveRelease } from '../lib/release/state.ts'
 import { functionEnvironment } from './function-environment.ts'
@@ -28,11 +34,12 @@ export interface Plan {
 }
 
 interface PhaseOptions {
-  /** As the record names it. */
+  /** Unique in the rollout: durable operations are told apart by it. */
   name: string
+  /** As the record names it, where several commands make one phase. */
+  phase?: string
   targets: readonly string[]
   action: Action
-  served: ServedRelease
   maxConcurrency: string
   deliverySeconds: number
   maxFailures: number
@@ -40,9 +47,18 @@ interface PhaseOptions {
 
 /** A target that is online takes a command within seconds; one that does not within this time has failed. */
 const DELIVERY_SECONDS = 90
-const LONGEST_POLL_SECONDS = 30
-/** Calls that fail for this many polls in a row end the rollout; a throttled minute does not. */
-const FAILED_POLLS = 20
+/** What Run Command may take beyond its own time-outs until it says so. */
+const GRACE_SECONDS = 120
+/** So many failed looks in a row end the rollout; a throttled minute does not. */
+const FAILED_LOOKS = 20
+
+/** What is carried from one look at a running command to the next. */
+interface Watch {
+  answered: number
+  ended: boolean
+  waitedSeconds: number
+  failedLooks: number
+}
 
 /** The rollout's effects, each a durable step: what it did is kept, and done again it changes nothing. */
 export function rolloutSteps(input: RolloutInput, context: DurableContext) {
@@ -54,6 +70,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
   let desired: ServedRelease
   let hasPrevious: boolean
   let document: PinnedDocument
+  let since: string
 
   const record = (change: Parameters<typeof updateRecord>[3]) =>
     updateRecord(store, input, input.rollout, change)
@@ -66,55 +83,54 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     }
   }
 
-  /** Sends a command to targets and follows it until each has ended. */
-  async function runPhase({ name, targets, action, served, ...limits }: PhaseOptions): Promise<PhaseResult> {
-    if (targets.length === 0) return { succeeded: [] }
+  /** Sends a command to targets and follows it until each has ended, or should have. */
+  async function runPhase({ name, targets, action, ...limits }: PhaseOptions) {
+    if (targets.length === 0) return { succeeded: [], unsettled: [], seconds: 0 }
+    const { phase = name, maxFailures, maxConcurrency, deliverySeconds } = limits
+    const longestSeconds = deliverySeconds + commandSeconds(policy) + GRACE_SECONDS
     const commandIds = await context.step(`send ${name}`, async () => {
-      await record((known, now) => beginPhase(known, name, [...targets], now))
-      const command = {
-        action,
-        release: served.release,
-        digests: served,
-        token: input.token,
-        rollout: input.rollout,
-      }
-      return commands.send({ ...limits, document, targets, command, comment: `${input.rollout} ${name}` })
+      await record((known, now) => beginPhase(known, phase, [...targets], now))
+      const { token, rollout } = input
+      const command = { action, release: desired.release, digests: desired, token, rollout }
+      const comment = `${rollout} ${name}`
+      return commands.send({ document, targets, command, comment, since, maxConcurrency, deliverySeconds })
     })
-    const look = async (answered: number) => {
-      const answers = await commands.invocations(commandIds)
-      const verdicts = verdictsOf(action, answers)
+    const look = async ({ answered, waitedSeconds }: Watch): Promise<Watch> => {
+      const isLate = waitedSeconds >= longestSeconds
+      const said = verdictsOf(action, await commands.invocations(commandIds))
+      const verdicts = isLate ? withSilent(said, action, targets) : said
       const count = Object.keys(verdicts).length
       const ended = count >= targets.length
-      // A poll that found nothing new writes nothing.
+      // A look that found nothing new writes nothing.
       if (count > answered || ended)
-        await record((known, now) => noteProgress(known, { phase: name, verdicts, ended }, now))
-      return { answered: count, ended, failedPolls: 0 }
+        await record((known, now) => noteProgress(known, { phase, verdicts, ended }, now))
+      return { answered: count, ended, waitedSeconds, failedLooks: 0 }
     }
-    await context.waitForCondition(
+    const { waitedSeconds } = await context.waitForCondition(
       `watch ${name}`,
       // A check that throws is not retried by the SDK but ends the execution: failures are counted instead.
-      async (seen) => {
+      async (seen: Watch) => {
+        const passed = seen.waitedSeconds + secondsToNextLook(seen.waitedSeconds)
         try {
-          return await look(seen.answered)
+          return await look({ ...seen, waitedSeconds: passed })
         } catch (error) {
-          if (seen.failedPolls + 1 >= FAILED_POLLS) throw error
-          return { ...seen, failedPolls: seen.failedPolls + 1 }
+          if (seen.failedLooks + 1 >= FAILED_LOOKS) throw error
+          return { ...seen, waitedSeconds: passed, failedLooks: seen.failedLooks + 1 }
         }
       },
       {
-        initialState: { answered: 0, ended: false, failedPolls: 0 },
-        waitStrategy: (seen, attempt) =>
+        initialState: { answered: 0, ended: false, waitedSeconds: 0, failedLooks: 0 },
+        waitStrategy: (seen) =>
           seen.ended
             ? { shouldContinue: false }
-            : {
-                shouldContinue: true,
-                delay: { seconds: Math.min(Math.ceil(attempt / 3), LONGEST_POLL_SECONDS) },
-              },
+            : { shouldContinue: true, delay: { seconds: secondsToNextLook(seen.waitedSeconds) } },
       },
     )
-    return context.step(`judge ${name}`, async () =>
-      judgePhase(verdictsOf(action, await commands.invocations(commandIds)), limits.maxFailures),
-    )
+    const judged = await context.step(`judge ${name}`, async () => {
+      const said = verdictsOf(action, await commands.invocations(commandIds))
+      return judgePhase(withSilent(said, action, targets), maxFailures)
+    })
+    return { ...judged, seconds: waitedSeconds }
   }
 
   const steps = {
@@ -125,6 +141,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
         if (state.lock?.token !== input.token || !state.desired) return null
         const members = await listFleet(ssm, policy.tags)
         return {
+          since: new Date().toISOString(),
           desired: state.desired,
           hasPrevious: state.current !== null,
           document: await commands.pinDocument(documentName(input.environment, input.app)),
@@ -132,7 +149,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
         }
       })
       if (!claimed) return undefined
-      ;({ desired, hasPrevious, document } = claimed)
+      ;({ since, desired, hasPrevious, document } = claimed)
       const [first, ...others] = claimed.targets
       if (!first) return { refusal: noTargets(policy), targets: [''], waves: policy.waves }
       return { targets: [first, ...others], waves: policy.waves }
@@ -143,7 +160,6 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
         name,
         targets,
         action: 'prepare',
-        served: desired,
         maxConcurrency: policy.maxConcurrency,
         // Those queued behind the concurrency limit expire with the command.
         deliverySeconds: Math.max(DELIVERY_SECONDS, policy.prepareSeconds),
@@ -152,24 +168,28 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
 
     /** The migration runs detached on the leader; each command starts it or asks how it stands. */
     async migrate(leader: string): Promise<PhaseResult> {
+      let waited = 0
       for (let asked = 1; ; asked++) {
         const name = asked === 1 ? 'migrate' : `migrate, asked ${asked} times`
-        const result = await now({ name, targets: [leader], action: 'migrate', served: desired })
+        const result = await now({ name, phase: 'migrate', targets: [leader], action: 'migrate' })
         if (result.failure || result.succeeded.length > 0) return result
-        await context.wait(`wait for ${name}`, { seconds: Math.min(5 * asked, LONGEST_POLL_SECONDS) })
+        waited += result.seconds
+        if (waited >= policy.migrateSeconds) return { ...result, failure: stillMigrating(leader, policy) }
+        const pause = secondsToNextLook(waited)
+        await context.wait(`wait for ${name}`, { seconds: pause })
+        waited += pause
       }
     },
 
-    activate: (name: string, targets: readonly string[]) =>
-      now({ name, targets, action: 'activate', served: desired }),
+    activate: (name: string, targets: readonly string[]) => now({ name, targets, action: 'activate' }),
 
     async bake(name: string): Promise<void> {
       if (policy.bakeSeconds > 0) await context.wait(name, { seconds: policy.bakeSeconds })
     },
 
-    /** Who failed has put the previous release back by itself; here those go back that had succeeded. */
-    async rollBack(activated: readonly string[], failure: string): Promise<void> {
-      const result = await now({ name: 'roll back', targets: activated, action: 'revert', served: desired })
+    /** Who failed puts the previous release back by itself; here the others go back, and who did not say so. */
+    async rollBack(targets: readonly string[], failure: string): Promise<void> {
+      const result = await now({ name: 'roll back', targets, action: 'revert' })
       if (result.failure) return steps.end('failed', `${failure} Going back failed too: ${result.failure}`)
       await steps.end(hasPrevious ? 'rolled-back' : 'failed', failure)
     },
@@ -183,7 +203,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
           .filter(({ target, online }) => online && !planned.includes(target))
           .map(({ target }) => target)
       })
-      await now({ name: 'catch up', targets: newcomers, action: 'catch-up', served: desired })
+      await now({ name: 'catch up', targets: newcomers, action: 'catch-up' })
     },
 
     async end(outcome: Outcome, reason?: string): Promise<void> {
@@ -194,7 +214,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     },
   }
 
-  function now(options: Pick<PhaseOptions, 'name' | 'targets' | 'action' | 'served'>): Promise<PhaseResult> {
+  function now(options: Pick<PhaseOptions, 'name' | 'phase' | 'targets' | 'action'>) {
     return runPhase({ ...options, maxConcurrency: '100%', deliverySeconds: DELIVERY_SECONDS, maxFailures: 0 })
   }
 
@@ -205,6 +225,10 @@ function policyOf(fleets: readonly FleetPolicy[], { environment, app }: AppScope
   const policy = fleets.find((known) => known.environment === environment && known.app === app)
   if (!policy) throw new Error(`no fleet is configured for "${app}" in "${environment}"`)
   return policy
+}
+
+function stillMigrating(leader: string, { migrateSeconds }: FleetPolicy): string {
+  return `The migration has not ended within ${migrateSeconds} s and still runs on ${leader}; nothing was activated. Publish again when it has ended.`
 }
 
 function noTargets({ environment, app, tags }: FleetPolicy): string {

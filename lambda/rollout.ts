@@ -20,9 +20,9 @@ export async function rollout(input: RolloutInput, context: DurableContext): Pro
 
   const activated: string[] = []
   for (const [index, wave] of planWaves([leader, ...rest.succeeded], plan.waves).entries()) {
-    const { succeeded, failure } = await steps.activate(`wave ${index + 1}`, wave)
+    const { succeeded, unsettled, failure } = await steps.activate(`wave ${index + 1}`, wave)
     activated.push(...succeeded)
-    if (failure) return steps.rollBack(activated, failure)
+    if (failure) return steps.rollBack([...activated, ...unsettled], failure)
     await steps.bake(`bake ${index + 1}`)
   }
   await steps.catchUpNewcomers(plan.targets)

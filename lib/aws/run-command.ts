@@ -22,6 +22,8 @@ export interface SendOptions {
   command: Command
   /** Recognizes a command whose answer was lost: SendCommand has no client token. At most 100 characters. */
   comment: string
+  /** When the rollout began; what it sent is not looked for before. */
+  since: string
   maxConcurrency: string
   deliverySeconds: number
 }
@@ -43,6 +45,7 @@ export interface RunCommand {
 }
 
 const IDS_PER_CALL = 50
+const CLOCK_SKEW_MS = 60_000
 const ENDED = new Set(['Success', 'Failed', 'TimedOut', 'Cancelled'])
 
 export function runCommand(ssm: SSMClient): RunCommand {
@@ -53,11 +56,11 @@ export function runCommand(ssm: SSMClient): RunCommand {
     },
 
     async send(options) {
+      const sent = await findSent(ssm, options)
       const commandIds: string[] = []
       for (const [index, ids] of chunks(options.targets, IDS_PER_CALL).entries()) {
         const comment = `${options.comment} ${index}`
-        const sent = await findSent(ssm, options.document.name, comment)
-        commandIds.push(sent ?? (await sendOnce(ssm, options, ids, comment)))
+        commandIds.push(sent.get(comment) ?? (await sendOnce(ssm, options, ids, comment)))
       }
       return commandIds
     },
@@ -80,16 +83,23 @@ export function runCommand(ssm: SSMClient): RunCommand {
   }
 }
 
-async function findSent(ssm: SSMClient, document: string, comment: string): Promise<string | undefined> {
-  const Filters = [{ key: 'DocumentName' as const, value: document }]
+/** The ids of what was sent through a document since the rollout began, by comment. */
+async function findSent(
+  ssm: SSMClient,
+  { document, since }: SendOptions,
+): Promise<ReadonlyMap<string, string>> {
+  const earliest = new Date(Date.parse(since) - CLOCK_SKEW_MS).toISOString()
+  const Filters = [
+    { key: 'DocumentName' as const, value: document.name },
+    { key: 'InvokedAfter' as const, value: earliest.replace(/\.\d+/, '') },
+  ]
+  const sent = new Map<string, string>()
   for await (const page of paginateListCommands({ client: ssm, pageSize: 50 }, { Filters })) {
-    const found = page.Commands?.find((candidate) => candidate.Comment === comment)
-    if (found) return found.CommandId
-    // Newest first; what this rollout sent is within the last few pages at most.
-    if (!page.Commands?.some((candidate) => candidate.Comment?.startsWith(comment.split(' ')[0] ?? '')))
-      return
+    for (const { Comment, CommandId } of page.Commands ?? []) {
+      if (Comment && CommandId) sent.set(Comment, CommandId)
+    }
   }
-  return undefined
+  return sent
 }
 
 async function sendOnce(

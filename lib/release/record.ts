@@ -88,6 +88,7 @@ export function beginPhase(
 export interface PhaseProgress {
   phase: string
   verdicts: Record<string, Verdict>
+  /** Everyone has answered. A phase goes on for as long as an answer is that something still runs. */
   ended: boolean
 }
 
@@ -96,9 +97,12 @@ export function noteProgress(record: RolloutRecord, progress: PhaseProgress, now
   for (const [target, said] of Object.entries(progress.verdicts)) {
     targets[target] = { ...targets[target], [said.action]: said }
   }
-  const answered = Object.keys(progress.verdicts).length
+  const said = Object.values(progress.verdicts)
+  const isOver = progress.ended && said.every(({ outcome }) => outcome !== 'running')
   const phases = record.phases.map((known) =>
-    known.name === progress.phase ? { ...known, answered, ...(progress.ended && { endedAt: now }) } : known,
+    known.name === progress.phase
+      ? { ...known, answered: said.length, ...(isOver && { endedAt: now }) }
+      : known,
   )
   return { ...record, targets, phases }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { judgePhase, verdictsOf } from '../../lib/release/progress.ts'
+import { judgePhase, secondsToNextLook, verdictsOf, withSilent } from '../../lib/release/progress.ts'
 import type { Verdict } from '../../lib/release/verdict.ts'
 
 const said = (outcome: Verdict['outcome'], reason?: string): Verdict => ({
@@ -36,7 +36,8 @@ describe('verdictsOf', () => {
 
 describe('judgePhase', () => {
   it('tolerates as many failures as allowed', () => {
-    expect(judgePhase({ a: said('done'), b: said('failed') }, 1)).toEqual({ succeeded: ['a'] })
+    const judged = judgePhase({ a: said('done'), b: said('refused') }, 1)
+    expect(judged).toEqual({ succeeded: ['a'], unsettled: [] })
   })
 
   it('names each failed target with its reason', () => {
@@ -53,6 +54,31 @@ describe('judgePhase', () => {
   })
 
   it('finds no failure in a migration that still runs', () => {
-    expect(judgePhase({ a: said('running') }, 0)).toEqual({ succeeded: [] })
+    expect(judgePhase({ a: said('running') }, 0)).toEqual({ succeeded: [], unsettled: [] })
+  })
+
+  it('does not count on what a target serves that failed without going back', () => {
+    const verdicts = { a: said('reverted'), b: said('refused'), c: said('failed'), d: said('done') }
+    expect(judgePhase(verdicts, 0).unsettled).toEqual(['c'])
+  })
+})
+
+describe('withSilent', () => {
+  it('counts who has not answered in time as failed', () => {
+    const verdicts = withSilent({ a: said('done') }, 'activate', ['a', 'b'])
+    expect(judgePhase(verdicts, 0)).toMatchObject({
+      succeeded: ['a'],
+      unsettled: ['b'],
+      failure: '1 of 2 failed. b: has not answered in time',
+    })
+  })
+})
+
+describe('secondsToNextLook', () => {
+  it('looks often at first, and leaves room in the 3,000 operations of an execution for two days', () => {
+    const looks: number[] = []
+    for (let waited = 0; waited < 2 * 86_400; waited += secondsToNextLook(waited)) looks.push(waited)
+    expect(looks.slice(0, 3)).toEqual([0, 1, 2])
+    expect(looks.length).toBeLessThan(120)
   })
 })
