@@ -20,7 +20,8 @@ const program = new Command('pybundle')
     'after',
     `
 The app is the nearest pybundle.toml, or pyproject.toml with [tool.pybundle], at or above where you stand.
-Exit codes: 0 done, 1 you can mend it, 2 usage, 3 rolled back, 4 stopped, 70 a bug of pybundle.
+Exit codes: 0 done, 1 you can mend it, 2 usage, 3 rolled back, 4 stopped, 70 a bug of pybundle,
+130 you left a rollout that goes on.
 
 Examples:
   pybundle publish-release --environment staging     make, upload and roll out what is committed
@@ -115,7 +116,7 @@ runs<AppOptions>(
     const { readStatus, renderStatus } = await import('../lib/cli/status.ts')
     const { store, scope } = openApp(options)
     const status = await readStatus(store, scope)
-    console.log(options.json ? JSON.stringify(status) : renderStatus(status))
+    console.log(options.json ? JSON.stringify(status) : renderStatus(status, process.stdout.columns))
     return 0
   },
 )

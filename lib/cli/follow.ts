@@ -27,15 +27,43 @@ const EXIT_CODES: Record<Outcome, number> = {
   stopped: 4,
 }
 
+/** As a shell counts a command that Ctrl-C ended. */
+const INTERRUPTED = 130
+
 const POLL_MS = 700
 const SILENT_POLLS = 40
+/** A network may be away for a moment in a rollout of hours. */
+const FAILED_READS = 10
 
-/** Follows a rollout from its record until it has ended; the record is all it needs. Returns the exit code. */
+/**
+ * Follows a rollout from its record until it has ended; the record is all it needs. Returns the exit code.
+ * Ctrl-C leaves the rollout alone.
+ */
 export async function followRollout(options: FollowOptions): Promise<number> {
-  const say = options.say ?? ((line) => console.error(line))
+  const say = options.say ?? ((line: string) => console.error(line))
+  const leaving = new AbortController()
+  const leave = () => leaving.abort()
+  process.once('SIGINT', leave)
+  try {
+    return await followUntilItEnds(options, say, leaving.signal)
+  } catch (error) {
+    const { environment } = options.scope
+    say(`No longer following; the rollout itself goes on. pybundle status --environment ${environment}`)
+    if (leaving.signal.aborted) return INTERRUPTED
+    throw error
+  } finally {
+    process.off('SIGINT', leave)
+  }
+}
+
+async function followUntilItEnds(
+  options: FollowOptions,
+  say: (line: string) => void,
+  leaving: AbortSignal,
+): Promise<number> {
   const told = new Set<string>()
   for (let poll = 1; ; poll++) {
-    const record = await readRecord(options)
+    const record = await readPatiently(options, leaving)
     for (const line of record ? news(record) : []) {
       if (!told.has(line)) say(line)
       told.add(line)
@@ -46,15 +74,22 @@ export async function followRollout(options: FollowOptions): Promise<number> {
       return EXIT_CODES[record.outcome]
     }
     if (!record && poll % SILENT_POLLS === 0) say(await whyNothing(options))
-    await sleep(POLL_MS)
+    await sleep(POLL_MS, undefined, { signal: leaving })
   }
 }
 
-export async function readRecord({
-  store,
-  scope,
-  requestId,
-}: FollowOptions): Promise<RolloutRecord | undefined> {
+async function readPatiently(options: FollowOptions, leaving: AbortSignal) {
+  for (let failed = 1; ; failed++) {
+    try {
+      return await readRecord(options)
+    } catch (error) {
+      if (failed === FAILED_READS) throw error
+      await sleep(POLL_MS, undefined, { signal: leaving })
+    }
+  }
+}
+
+async function readRecord({ store, scope, requestId }: FollowOptions): Promise<RolloutRecord | undefined> {
   const found = await store.readJson(rolloutKey(scope, requestId))
   return found ? rolloutRecord.parse(found) : undefined
 }

@@ -19,8 +19,8 @@ export async function teamRepository(): Promise<Repository> {
   return repository
 }
 
-/** Runs the tool as npm does: from its own folder, the user's in INIT_CWD. */
-export async function pybundle(
+/** Starts the tool as npm does: from its own folder, the user's in INIT_CWD. */
+export function startPybundle(
   cwd: string,
   args: readonly string[],
   env: Record<string, string | undefined> = {},
@@ -31,11 +31,15 @@ export async function pybundle(
     PIP_FIND_LINKS: undefined,
     AWS_PROFILE: undefined,
   }
-  const result = await execa('node', [CLI, ...args], {
+  return execa('node', [CLI, ...args], {
     cwd: '/',
     env: { ...machine, INIT_CWD: cwd, ...env },
     reject: false,
     stdin: 'ignore',
   })
-  return { code: result.exitCode, out: result.stdout, err: result.stderr }
+}
+
+export async function pybundle(...started: Parameters<typeof startPybundle>) {
+  const { exitCode, stdout, stderr } = await startPybundle(...started)
+  return { code: exitCode, out: stdout, err: stderr }
 }

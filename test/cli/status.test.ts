@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest'
+import { readStatus, renderStatus } from '../../lib/cli/status.ts'
+import { stateKey } from '../../lib/release/keys.ts'
+import { EMPTY_STATE, serveRelease, takeLock } from '../../lib/release/state.ts'
+import { startBucket } from './bucket.ts'
+import { answered, begun, ended, rollout, SCOPE, store } from './rollouts.ts'
+
+const served = (release: string) => ({ release, bundle: 'b'.repeat(64), code: 'c'.repeat(64) })
+const lines = (text: string) => text.split('\n').map((line) => line.trimEnd())
+
+describe('status', () => {
+  it('tells what runs, what is going on, and how the latest requests ended', async () => {
+    const bucket = await startBucket()
+    const state = serveRelease(serveRelease(EMPTY_STATE, served('one')), served('two'))
+    await bucket.createOnly(stateKey(SCOPE), JSON.stringify(takeLock(state, 'r3', served('three'))))
+    await store(bucket, ended(rollout('r1'), 'done'))
+    await store(bucket, ended(rollout('r2', 1), 'refused', '"shop.zip" is no archive.'))
+    await store(bucket, rollout('r3', 2))
+    expect(lines(renderStatus(await readStatus(bucket, SCOPE)))).toEqual([
+      'shop in staging',
+      'current   two',
+      'previous  one',
+      'running   rollout r3',
+      '',
+      'when (UTC)           what    release       outcome  took  by',
+      '2026-01-01 12:00:02  deploy  abcdefabcdef  running        ann@laptop',
+      '2026-01-01 12:00:01  deploy  abcdefabcdef  refused  8 s   ann@laptop',
+      '2026-01-01 12:00:00  deploy  abcdefabcdef  done     9 s   ann@laptop',
+      '2026-01-01 12:00:01 "shop.zip" is no archive.',
+    ])
+  })
+
+  it('does not claim to know what a target serves that fell silent', async () => {
+    const bucket = await startBucket()
+    const activated = answered(begun(rollout('r1'), 'wave 1', ['i-1', 'i-2']), 'wave 1', {
+      'i-1': { action: 'activate', outcome: 'done', current: 'abcdefabcdef' },
+      'i-2': { action: 'activate', outcome: 'failed', reason: 'gave no verdict: TimedOut' },
+    })
+    await store(bucket, ended(activated, 'failed'))
+    expect(lines(renderStatus(await readStatus(bucket, SCOPE))).slice(-3)).toEqual([
+      'target  serves, as of its last rollout',
+      'i-1     abcdefabcdef',
+      'i-2     unknown',
+    ])
+  })
+
+  it('shows the latest requests, whatever refused ones of before were called', async () => {
+    const bucket = await startBucket()
+    for (let index = 0; index < 9; index++) {
+      await store(bucket, ended(rollout(`zzz-${index}`), 'refused', 'is no request'))
+    }
+    await store(bucket, rollout('20260101t120000z-00000000', 5))
+    const { rollouts } = await readStatus(bucket, SCOPE)
+    expect(rollouts[0]?.id).toBe('20260101t120000z-00000000')
+  })
+
+  it('fits a narrow terminal by shortening who asked', async () => {
+    const bucket = await startBucket()
+    const record = ended({ ...rollout('r1'), requestedBy: `upload of ${'x'.repeat(60)}` }, 'superseded')
+    await store(bucket, record)
+    const shown = lines(renderStatus(await readStatus(bucket, SCOPE), 80))
+    expect(Math.max(...shown.map((line) => line.length))).toBe(80)
+    expect(shown.at(-1)).toMatch(/superseded {2}9 s {3}upload of x+…$/)
+  })
+})
