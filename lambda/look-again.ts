@@ -3,6 +3,7 @@ import type { RolloutEngine } from '../lib/aws/rollout-engine.ts'
 import {
   type AppScope,
   idOfKey,
+  parseUploadKey,
   releaseKey,
   requestKey,
   requestsPrefix,
@@ -106,9 +107,9 @@ async function pinRelease(store: ObjectStore, request: Request): Promise<Release
 
 async function pin(store: ObjectStore, request: Request, kind: 'bundle' | 'code') {
   const asked = request[kind]
-  const prefix = `${request.environment}/${request.app}/`
-  if (!asked.key.startsWith(prefix))
-    throw new UserError(`${kind} "${asked.key}" does not lie below "${prefix}".`)
+  const lies = parseUploadKey(asked.key)
+  if (lies?.kind !== kind || lies.environment !== request.environment || lies.app !== request.app)
+    throw new UserError(`"${asked.key}" is no ${kind} of ${request.app} in ${request.environment}.`)
   const pinned = await pinArtifact(store, kind, { key: asked.key })
   if (pinned.digest === asked.digest) return pinned
   throw new UserError(

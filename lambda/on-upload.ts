@@ -2,6 +2,7 @@ import { LambdaClient } from '@aws-sdk/client-lambda'
 import { s3Client } from '../lib/aws/clients.ts'
 import { objectStore } from '../lib/aws/object-store.ts'
 import { rolloutEngine } from '../lib/aws/rollout-engine.ts'
+import type { AppScope } from '../lib/release/keys.ts'
 import { functionEnvironment } from './function-environment.ts'
 import { lookAgain } from './look-again.ts'
 import { requestForDrop } from './request-for-drop.ts'
@@ -14,12 +15,21 @@ const engine = rolloutEngine(new LambdaClient({}), rolloutFunction, rolloutAlias
 /** Whatever the event (an upload, the end of an execution, the schedule), it only says: look again. */
 export async function handler(event: Partial<StorageEvent>): Promise<void> {
   const uploads = uploadsOf(event)
-  for (const upload of uploads) {
-    if (upload.kind !== 'request') await requestForDrop(store, upload)
-  }
-  const isMeant = (environment: string, app: string) =>
-    !event.Records || uploads.some((upload) => upload.environment === environment && upload.app === app)
-  for (const { environment, app } of fleets) {
-    if (isMeant(environment, app)) await lookAgain({ store, engine }, { environment, app })
-  }
+  const scopes = fleets.filter((fleet) => !event.Records || uploads.some((upload) => isOf(upload, fleet)))
+  // One environment that cannot be looked at keeps no other waiting.
+  const looks = await Promise.allSettled(
+    scopes.map(async ({ environment, app }) => {
+      for (const upload of uploads) {
+        if (isOf(upload, { environment, app })) await requestForDrop(store, upload)
+      }
+      await lookAgain({ store, engine }, { environment, app })
+    }),
+  )
+  const failures = looks.flatMap((look) => (look.status === 'rejected' ? [look.reason] : []))
+  for (const failure of failures) console.error(failure)
+  if (failures.length > 0) throw new AggregateError(failures, `${failures.length} looks failed`)
+}
+
+function isOf(upload: AppScope, fleet: AppScope): boolean {
+  return upload.environment === fleet.environment && upload.app === fleet.app
 }

@@ -24,8 +24,9 @@ type Drop = UploadedObject & { kind: ArtifactKind }
  * from the object's version, so that a doubled event asks once.
  */
 export async function requestForDrop(store: ObjectStore, upload: UploadedObject): Promise<void> {
+  if (upload.kind === 'request') return
   const object = await store.head(upload.key, upload.versionId)
-  if (!object || upload.kind === 'request' || object.metadata[REQUEST_METADATA]) return
+  if (!object || object.metadata[REQUEST_METADATA]) return
   const drop: Drop = { ...upload, kind: upload.kind }
   const asked = {
     id: requestId(object.lastModified, `${upload.key}\n${object.versionId}`),

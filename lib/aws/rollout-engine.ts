@@ -1,4 +1,5 @@
 import {
+  DurableExecutionAlreadyStartedException,
   InvokeCommand,
   type LambdaClient,
   paginateListDurableExecutionsByFunction,
@@ -9,7 +10,7 @@ import type { ExecutionStatus } from '../release/state.ts'
 export interface RolloutEngine {
   /** Undefined when no execution of that name was ever started. */
   status(execution: string): Promise<ExecutionStatus | undefined>
-  /** Starting the same name with the same payload again changes nothing. */
+  /** Starting the same name again changes nothing. */
   start(execution: string, payload: Record<string, unknown>): Promise<void>
 }
 
@@ -28,15 +29,19 @@ export function rolloutEngine(lambda: LambdaClient, functionName: string, alias:
     },
 
     async start(execution, payload) {
-      await lambda.send(
-        new InvokeCommand({
-          FunctionName: functionName,
-          Qualifier: alias,
-          InvocationType: 'Event',
-          DurableExecutionName: execution,
-          Payload: JSON.stringify(payload),
-        }),
-      )
+      const invocation = new InvokeCommand({
+        FunctionName: functionName,
+        Qualifier: alias,
+        InvocationType: 'Event',
+        DurableExecutionName: execution,
+        Payload: JSON.stringify(payload),
+      })
+      try {
+        await lambda.send(invocation)
+      } catch (error) {
+        // Instead of an answer where the alias has moved on since the execution was started.
+        if (!(error instanceof DurableExecutionAlreadyStartedException)) throw error
+      }
     },
   }
 }

@@ -6,7 +6,8 @@ import { digest } from './release.ts'
 export const REQUEST_ID_PATTERN = /^\d{8}t\d{6}z-[0-9a-f]{8}$/
 
 const name = z.string().regex(NAME_PATTERN, `is not a name: ${NAME_RULE}`)
-const artifact = z.object({ key: z.string(), digest })
+/** S3 takes keys of at most 1,024 bytes. */
+const artifact = z.object({ key: z.string().max(1024), digest })
 
 /** `requests/<id>.request`: what somebody asks of an environment. Created once, never overwritten. */
 export const request = z.object({

@@ -9,6 +9,7 @@ import { sha256 } from '../../lib/release/digest.ts'
 import {
   bundleKey,
   codeKey,
+  releaseKey,
   requestKey,
   requestsPrefix,
   rolloutKey,
@@ -192,6 +193,19 @@ describe('look again', () => {
     await bucket.put(requestKey(scope, id), body)
     await look()
     expect(await record(id)).toMatchObject({ outcome: 'refused', reason: expect.stringContaining(reason) })
+  })
+
+  it('refuses a request for what is no upload of its own environment', async () => {
+    const { bundle: wanted } = await upload()
+    const keys = [releaseKey(scope, 'abcdefabcdef'), `other/guestbook/code/theirs.zip`]
+    for (const key of keys) {
+      const id = await ask(key, { bundle: wanted, code: { key, digest: sha256('') } })
+      await look()
+      expect(await record(id)).toMatchObject({
+        outcome: 'refused',
+        reason: `"${key}" is no code of guestbook in ${scope.environment}.`,
+      })
+    }
   })
 
   it('refuses a request that reaches for another environment', async () => {
