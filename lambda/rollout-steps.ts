@@ -8,17 +8,12 @@ import type { Action } from '../lib/release/command.ts'
 import { commandSeconds, type FleetPolicy, type WaveSize } from '../lib/release/fleet.ts'
 import type { AppScope } from '../lib/release/keys.ts'
 import { documentName } from '../lib/release/names.ts'
-import {
-  judgePhase,
-  type PhaseResult,
-  secondsToNextLook,
-  verdictsOf,
-  withSilent,
-} from '../lib/release/progress.ts'
-import { beginPhase, endRecord, noteProgress, type Outcome } from '../lib/release/record.ts'
+import { type PhaseResult, secondsToNextLook, verdictsOf } from '../lib/release/progress.ts'
+import { endRecord, type Outcome, type RolloutRecord } from '../lib/release/record.ts'
 import { freeLock, type ServedRelease, type State, serveRelease } from '../lib/release/state.ts'
 import { functionEnvironment } from './function-environment.ts'
 import { updateRecord } from './rollout-record.ts'
+import { runPhase } from './run-phase.ts'
 import { readState, writeState } from './state-store.ts'
 
 export interface RolloutInput extends AppScope {
@@ -49,17 +44,6 @@ interface PhaseOptions {
 const DELIVERY_SECONDS = 90
 /** What Run Command may take beyond its own time-outs until it says so. */
 const GRACE_SECONDS = 120
-/** So many failed looks in a row end the rollout; a throttled minute does not. */
-const FAILED_LOOKS = 20
-
-/** What is carried from one look at a running command to the next. */
-interface Watch {
-  answered: number
-  ended: boolean
-  waitedSeconds: number
-  failedLooks: number
-}
-
 /** The rollout's effects, each a durable step: what it did is kept, and done again it changes nothing. */
 export function rolloutSteps(input: RolloutInput, context: DurableContext) {
   const environment = functionEnvironment()
@@ -72,7 +56,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
   let document: PinnedDocument
   let since: string
 
-  const record = (change: Parameters<typeof updateRecord>[3]) =>
+  const record = (change: (known: RolloutRecord, now: string) => RolloutRecord) =>
     updateRecord(store, input, input.rollout, change)
 
   const changeState = async (change: (state: State) => State) => {
@@ -83,54 +67,17 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     }
   }
 
-  /** Sends a command to targets and follows it until each has ended, or should have. */
-  async function runPhase({ name, targets, action, ...limits }: PhaseOptions) {
-    if (targets.length === 0) return { succeeded: [], unsettled: [], seconds: 0 }
-    const { phase = name, maxFailures, maxConcurrency, deliverySeconds } = limits
+  function run({ name, phase = name, targets, action, ...limits }: PhaseOptions) {
+    const { maxFailures, maxConcurrency, deliverySeconds } = limits
     const longestSeconds = deliverySeconds + commandSeconds(policy) + GRACE_SECONDS
-    const commandIds = await context.step(`send ${name}`, async () => {
-      await record((known, now) => beginPhase(known, phase, [...targets], now))
-      const { token, rollout } = input
-      const command = { action, release: desired.release, digests: desired, token, rollout }
-      const comment = `${rollout} ${name}`
-      return commands.send({ document, targets, command, comment, since, maxConcurrency, deliverySeconds })
-    })
-    const look = async ({ answered, waitedSeconds }: Watch): Promise<Watch> => {
-      const isLate = waitedSeconds >= longestSeconds
-      const said = verdictsOf(action, await commands.invocations(commandIds))
-      const verdicts = isLate ? withSilent(said, action, targets) : said
-      const count = Object.keys(verdicts).length
-      const ended = count >= targets.length
-      // A look that found nothing new writes nothing.
-      if (count > answered || ended)
-        await record((known, now) => noteProgress(known, { phase, verdicts, ended }, now))
-      return { answered: count, ended, waitedSeconds, failedLooks: 0 }
-    }
-    const { waitedSeconds } = await context.waitForCondition(
-      `watch ${name}`,
-      // A check that throws is not retried by the SDK but ends the execution: failures are counted instead.
-      async (seen: Watch) => {
-        const passed = seen.waitedSeconds + secondsToNextLook(seen.waitedSeconds)
-        try {
-          return await look({ ...seen, waitedSeconds: passed })
-        } catch (error) {
-          if (seen.failedLooks + 1 >= FAILED_LOOKS) throw error
-          return { ...seen, waitedSeconds: passed, failedLooks: seen.failedLooks + 1 }
-        }
-      },
-      {
-        initialState: { answered: 0, ended: false, waitedSeconds: 0, failedLooks: 0 },
-        waitStrategy: (seen) =>
-          seen.ended
-            ? { shouldContinue: false }
-            : { shouldContinue: true, delay: { seconds: secondsToNextLook(seen.waitedSeconds) } },
-      },
-    )
-    const judged = await context.step(`judge ${name}`, async () => {
-      const said = verdictsOf(action, await commands.invocations(commandIds))
-      return judgePhase(withSilent(said, action, targets), maxFailures)
-    })
-    return { ...judged, seconds: waitedSeconds }
+    const { token, rollout } = input
+    const command = { action, release: desired.release, digests: desired, token, rollout }
+    const comment = `${rollout} ${name}`
+    const send = () =>
+      commands.send({ document, targets, command, comment, since, maxConcurrency, deliverySeconds })
+    const answers = async (ids: string[]) => verdictsOf(action, await commands.invocations(ids))
+    const asked = { name, phase, targets, action, maxFailures, longestSeconds, send, answers }
+    return runPhase(context, record, asked)
   }
 
   const steps = {
@@ -156,7 +103,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     },
 
     prepare: (name: string, targets: readonly string[]) =>
-      runPhase({
+      run({
         name,
         targets,
         action: 'prepare',
@@ -215,7 +162,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
   }
 
   function now(options: Pick<PhaseOptions, 'name' | 'phase' | 'targets' | 'action'>) {
-    return runPhase({ ...options, maxConcurrency: '100%', deliverySeconds: DELIVERY_SECONDS, maxFailures: 0 })
+    return run({ ...options, maxConcurrency: '100%', deliverySeconds: DELIVERY_SECONDS, maxFailures: 0 })
   }
 
   return steps
