@@ -119,9 +119,11 @@ async function pin(store: ObjectStore, request: Request, kind: 'bundle' | 'code'
 
 /** False when the request was closed by a look that saw its artifacts overwritten before another accepted it. */
 async function beginRecord(store: ObjectStore, scope: AppScope, { desired }: State, lock: Lock) {
-  const request = await readRequest(store, scope, lock.request)
-  const record = startRecord(request, desired?.release, new Date().toISOString())
-  const key = rolloutKey(scope, lock.request)
+  const id = lock.request
+  // What has the lock is pinned: it is rolled out even if its request was spoiled since.
+  const asked = await readRequest(store, scope, id).catch(() => askedBy(store, scope, id))
+  const record = startRecord(asked, desired?.release, new Date().toISOString())
+  const key = rolloutKey(scope, id)
   if (await store.createOnly(key, JSON.stringify(record, null, 1))) return true
   return rolloutRecord.parse(await store.readJson(key)).outcome === 'running'
 }
@@ -150,14 +152,15 @@ async function recover(
 }
 
 async function close(store: ObjectStore, scope: AppScope, id: string, outcome: Outcome, reason: string) {
-  const asked = { id, ...scope, ...(await requester(store, scope, id)) }
+  const asked = await askedBy(store, scope, id)
   const record = closedRecord(asked, outcome, reason, new Date().toISOString())
   await store.createOnly(rolloutKey(scope, id), JSON.stringify(record, null, 1))
 }
 
-async function requester(store: ObjectStore, scope: AppScope, id: string): Promise<{ requestedBy: string }> {
-  const parsed = parseJson((await store.readText(requestKey(scope, id)))?.body) as
-    | Partial<Request>
-    | undefined
-  return { requestedBy: typeof parsed?.requestedBy === 'string' ? parsed.requestedBy : 'unknown' }
+/** As much as any file tells that came as a request. */
+async function askedBy(store: ObjectStore, scope: AppScope, id: string) {
+  const text = await store.readText(requestKey(scope, id))
+  const parsed = parseJson(text?.body) as Partial<Request> | null | undefined
+  const requestedBy = typeof parsed?.requestedBy === 'string' ? parsed.requestedBy : 'unknown'
+  return { id, ...scope, requestedBy }
 }

@@ -157,6 +157,7 @@ describe('look again', () => {
       start: () => Promise.reject(new Error('killed')),
     }
     await expect(lookAgain({ store: bucket.store, engine: dying }, scope)).rejects.toThrow('killed')
+    await bucket.put(requestKey(scope, id), 'spoiled since')
     await look()
     expect([...engine.started.keys()]).toEqual([`1-${id}`])
   })
