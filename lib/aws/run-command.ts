@@ -1,5 +1,4 @@
 import {
-  CancelCommandCommand,
   type CommandInvocation,
   DescribeDocumentCommand,
   paginateListCommandInvocations,
@@ -41,7 +40,6 @@ export interface RunCommand {
   /** Sends in calls of 50 ids, or finds what an earlier try had sent. Returns the command ids. */
   send(options: SendOptions): Promise<string[]>
   invocations(commandIds: readonly string[]): Promise<Invocation[]>
-  cancel(commandIds: readonly string[]): Promise<void>
 }
 
 const IDS_PER_CALL = 50
@@ -75,10 +73,6 @@ export function runCommand(ssm: SSMClient): RunCommand {
         for await (const page of pages) found.push(...(page.CommandInvocations ?? []).map(toInvocation))
       }
       return found
-    },
-
-    async cancel(commandIds) {
-      for (const CommandId of commandIds) await ssm.send(new CancelCommandCommand({ CommandId }))
     },
   }
 }

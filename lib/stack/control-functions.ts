@@ -119,13 +119,8 @@ export class ControlFunctions extends Construct {
     }
     this.rollout.addToRolePolicy(
       new PolicyStatement({
-        // IAM knows no resource for these four.
-        actions: [
-          'ssm:ListCommands',
-          'ssm:ListCommandInvocations',
-          'ssm:DescribeInstanceInformation',
-          'ssm:CancelCommand',
-        ],
+        // IAM knows no resource for these three.
+        actions: ['ssm:ListCommands', 'ssm:ListCommandInvocations', 'ssm:DescribeInstanceInformation'],
         resources: ['*'],
       }),
     )
@@ -169,7 +164,7 @@ export class ControlFunctions extends Construct {
     )
     because(this.onUpload, managed('AWSLambdaBasicExecutionRole'), 'Its logs only.')
     because(this.onUpload, invoked, 'Executions belong to versions of the function, old ones included.')
-    because(this.rollout, 'IAM5[Resource::*]', 'IAM has no resource for listing and cancelling commands.')
+    because(this.rollout, 'IAM5[Resource::*]', 'IAM has no resource for listing commands and instances.')
     because(
       this.rollout,
       `IAM5[Resource::${instances}]`,
