@@ -12,6 +12,7 @@ import { readBundle } from './read.ts'
 import { type Requirements, readRequirements } from './requirements.ts'
 import { resolveWheels } from './resolve.ts'
 import { digestSource } from './source-digest.ts'
+import { askedBy, verifyWheels } from './verify.ts'
 
 /** What the app's configuration says about its dependencies. */
 export interface BundleWish {
@@ -68,6 +69,8 @@ export async function provideBundle(plan: BundlePlan, options: ProvideOptions): 
   const folder = await mkdtemp(join(tmpdir(), 'pybundle-'))
   try {
     const parts = await resolveWheels({ ...plan, cache, report: options.report }, folder)
+    options.report(`verifying ${parts.wheels.length} wheels`)
+    await verifyWheels({ ...plan, wheels: parts.wheels, asked: askedBy(plan.requirements, parts.roots) })
     options.report(`packing ${parts.wheels.length} wheels`)
     await packBundle(parts, file)
   } finally {

@@ -1,4 +1,4 @@
-import { appendFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, it, vi } from 'vitest'
@@ -39,7 +39,12 @@ describe('a bundle of local sources', () => {
     appendFileSync(join(folder, 'vendor/beta/beta.py'), 'new = True\n')
     const changed = await makeBundle(folder)
     expect(changed.digest).not.toBe(first.digest)
-    expect(changed.news).toEqual(['building beta', expect.stringMatching(/^resolving/), 'packing 2 wheels'])
+    const [building, resolving, ...rest] = changed.news
+    expect([building, resolving, rest]).toEqual([
+      'building beta',
+      expect.stringMatching(/^resolving/),
+      ['verifying 2 wheels', 'packing 2 wheels'],
+    ])
   })
 
   it('is made anew when the kept one was damaged', async () => {
@@ -68,6 +73,16 @@ describe('a bundle of local sources', () => {
       'gamma-3.0-py3-none-any.whl',
       'needy-1.0-py3-none-any.whl',
     ])
+  })
+
+  it('is refused, and not kept, when the verification finds something', async () => {
+    const folder = writeApp({ requirements: './vendor/false', vendor: [{ name: 'false' }] })
+    const backend = join(folder, 'vendor/false/_backend/backend.py')
+    writeFileSync(backend, readFileSync(backend, 'utf8').replace('hashed(c)', 'hashed(c + b"x")'))
+    for (const _ of ['at first', 'again'])
+      await expect(makeBundle(folder)).rejects.toThrow(
+        /would not work on [\s\S]*"false.py" is not what its RECORD says/,
+      )
   })
 
   it('is refused with what pip says of a source that cannot be built', async () => {

@@ -1,0 +1,146 @@
+import { createHash } from 'node:crypto'
+import { basename } from 'node:path'
+import { type Entry, openPromise, type ZipFile } from 'yauzl'
+import { UserError } from '../user-error.ts'
+import { isZipComplaint, readEntries } from './read-entries.ts'
+import { normalizeName, parseWheelName } from './wheel.ts'
+
+/** What a wheel holds and says of itself. */
+export interface WheelContents {
+  /** Its base name. */
+  file: string
+  /** Normalized, as its file name says. */
+  name: string
+  version: string
+  metadata: WheelMetadata
+  /** The sha256 (base64url, as RECORD has it) of each file, by its name in the wheel. */
+  files: Map<string, string>
+  /** What it puts into `bin/` by entry points. */
+  scripts: string[]
+  /** What is wrong within it. */
+  mistakes: string[]
+}
+
+export interface WheelMetadata {
+  name: string
+  version: string
+  requiresPython?: string
+  /** PEP 508, each. */
+  requires: string[]
+  extras: string[]
+}
+
+/** What else is to be done with a member while it is at hand. */
+export type MemberVisitor = (name: string, content: Buffer) => void
+
+/** Reads a wheel from its first byte to its last. A UserError when that is not possible. */
+export async function readWheel(path: string, visitNative: MemberVisitor = () => {}): Promise<WheelContents> {
+  const file = basename(path)
+  const named = parseWheelName(file)
+  if (!named) throw new UserError(`"${file}" is not a wheel, and a target must not have to build one`)
+  const zip = await openPromise(path, { autoClose: false, strictFileNames: true }).catch((error) => {
+    throw complaint(file, error)
+  })
+  try {
+    const entries = await readEntries(zip)
+    const { files, texts } = await readMembers(zip, entries, visitNative)
+    return { file, ...named, ...describe(named, files, texts) }
+  } catch (error) {
+    throw complaint(file, error)
+  } finally {
+    zip.close()
+  }
+}
+
+function complaint(file: string, error: unknown): unknown {
+  if (!(error instanceof UserError) && !isZipComplaint(error)) return error
+  return new UserError(`"${file}" cannot be read: ${(error as Error).message}`, { cause: error })
+}
+
+const INFO = /^[^/]+\.dist-info\/(METADATA|RECORD|WHEEL|entry_points\.txt)$/
+const ELF = Buffer.from('\x7fELF', 'latin1')
+
+async function readMembers(zip: ZipFile, entries: Map<string, Entry>, visitNative: MemberVisitor) {
+  const files = new Map<string, string>()
+  const texts = new Map<string, string>()
+  for (const [name, entry] of entries) {
+    const isText = INFO.test(name)
+    const hash = createHash('sha256')
+    const kept: Buffer[] = []
+    let isNative = false
+    for await (const chunk of await zip.openReadStreamPromise(entry)) {
+      hash.update(chunk)
+      if (kept.length === 0) isNative = chunk.subarray(0, 4).equals(ELF)
+      if (isText || isNative) kept.push(chunk)
+    }
+    files.set(name, hash.digest('base64url'))
+    if (isNative) visitNative(name, Buffer.concat(kept))
+    if (isText) texts.set(name, Buffer.concat(kept).toString('utf8'))
+  }
+  return { files, texts }
+}
+
+function describe(
+  named: { name: string; version: string },
+  files: Map<string, string>,
+  texts: Map<string, string>,
+) {
+  const folders = [...new Set([...files.keys()].map((name) => name.split('/')[0] ?? ''))]
+  const infos = folders.filter((folder) => folder.endsWith('.dist-info'))
+  const [info = ''] = infos
+  const metadata = parseMetadata(texts.get(`${info}/METADATA`) ?? '')
+  const record = texts.get(`${info}/RECORD`)
+  const mistakes = [
+    infos.length === 1 ? '' : `it has ${infos.length} .dist-info folders, not one`,
+    ...['METADATA', 'WHEEL', 'RECORD'].map((name) =>
+      infos.length === 1 && !texts.has(`${info}/${name}`) ? `it has no ${info}/${name}` : '',
+    ),
+    normalizeName(info.split('-')[0] ?? '') === named.name || !info ? '' : `its metadata is in "${info}"`,
+    ...(record === undefined ? [] : recordMistakes(record, files)),
+  ].filter(Boolean)
+  return { metadata, files, scripts: parseScripts(texts.get(`${info}/entry_points.txt`) ?? ''), mistakes }
+}
+
+/** Headers as in a mail, up to the first empty line. */
+function parseMetadata(text: string): WheelMetadata {
+  const [head = ''] = text.replaceAll('\r\n', '\n').split('\n\n', 1)
+  const fields = head
+    .replace(/\n[ \t]+/g, ' ')
+    .split('\n')
+    .map((line) => line.match(/^([\w-]+):\s*(.*?)\s*$/))
+  const all = (field: string) =>
+    fields.flatMap((match) => (match?.[1]?.toLowerCase() === field ? [match[2] ?? ''] : []))
+  const [requiresPython] = all('requires-python')
+  return {
+    name: all('name')[0] ?? '',
+    version: all('version')[0] ?? '',
+    ...(requiresPython ? { requiresPython } : {}),
+    requires: all('requires-dist'),
+    extras: all('provides-extra'),
+  }
+}
+
+/** pip does not compare them, so nobody else will. */
+function recordMistakes(record: string, files: Map<string, string>): string[] {
+  return record.split(/\r?\n/).flatMap((line) => {
+    const [, quoted, plain = '', hash = ''] =
+      line.match(/^(?:"((?:[^"]|"")*)"|([^,]*)),sha256=([^,]*),/) ?? []
+    const name = quoted?.replaceAll('""', '"') ?? plain
+    const found = files.get(name)
+    if (!name || found === hash.replace(/=+$/, '')) return []
+    return found
+      ? [`"${name}" is not what its RECORD says: the sha256 differs`]
+      : [`its RECORD lists "${name}", which is not in it`]
+  })
+}
+
+function parseScripts(text: string): string[] {
+  const scripts: string[] = []
+  let section = ''
+  for (const line of text.split(/\r?\n/)) {
+    section = line.match(/^\s*\[(.*)\]\s*$/)?.[1] ?? section
+    const name = line.match(/^\s*([^\s=#;[][^=]*?)\s*=/)?.[1]
+    if (name && (section === 'console_scripts' || section === 'gui_scripts')) scripts.push(name)
+  }
+  return scripts
+}

@@ -1,0 +1,44 @@
+import type { WheelContents } from './read-wheel.ts'
+
+/** Installed one after the other, the last of two wheels that own one path would win without a word. */
+export function sharedPaths(wheels: readonly WheelContents[]): string[] {
+  const owners = new Map<string, { file: string; content: string }>()
+  const shared = new Map<string, string[]>()
+  for (const wheel of wheels) {
+    for (const [path, content] of installedPaths(wheel)) {
+      const other = owners.get(path)
+      owners.set(path, other ?? { file: wheel.file, content })
+      if (!other || other.content === content || other.file === wheel.file) continue
+      const pair = `"${other.file}" and "${wheel.file}"`
+      shared.set(pair, [...(shared.get(pair) ?? []), path])
+    }
+  }
+  return [...shared].map(([pair, paths]) => `${pair} both own ${tell(paths)}`)
+}
+
+const SHOWN = 3
+const VIRTUALENV = '<virtualenv>/'
+
+function tell(paths: readonly string[]): string {
+  const shown = paths
+    .slice(0, SHOWN)
+    .map((path) => `"${path}"`)
+    .join(', ')
+  return paths.length > SHOWN ? `${shown} and ${paths.length - SHOWN} more paths` : shown
+}
+
+/** Where each file goes below the virtualenv, or below its site-packages; two with the same content do no harm. */
+function* installedPaths({
+  file,
+  files,
+  scripts,
+}: WheelContents): Generator<[path: string, content: string]> {
+  for (const [name, content] of files) {
+    const [, scheme, rest] = name.match(/^[^/]+\.data\/([^/]+)\/(.+)$/) ?? []
+    if (scheme === 'purelib' || scheme === 'platlib') yield [rest ?? '', content]
+    else if (scheme === 'scripts') yield [`${VIRTUALENV}bin/${rest}`, content]
+    else if (scheme) yield [`${VIRTUALENV}${scheme === 'data' ? '' : `${scheme}/`}${rest}`, content]
+    else if (!/^[^/]+\.dist-info\//.test(name)) yield [name, content]
+  }
+  for (const script of scripts) yield [`${VIRTUALENV}bin/${script}`, `made for ${file}`]
+}
