@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { writeFileAtomically } from './lambda/atomic-file.ts'
+import { writeFileAtomically } from './atomic-file.ts'
 
 export interface FleetScope {
   environment: string

@@ -1,5 +1,5 @@
 import { chmodSync } from 'node:fs'
-import { writeFileAtomically } from './lambda/atomic-file.ts'
+import { writeFileAtomically } from './atomic-file.ts'
 
 /** For a shell to read: `. .local/env`. */
 export function writeShellExports(file: string, env: Record<string, string>): void {

@@ -1,7 +1,7 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { writeFileAtomically } from './lambda/atomic-file.ts'
+import { writeFileAtomically } from './atomic-file.ts'
 import { endRecordedProcesses, processStartTime } from './process-record.ts'
 
 interface Owner {

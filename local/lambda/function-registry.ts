@@ -9,8 +9,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { writeFileAtomically } from '../atomic-file.ts'
 import { ServiceError } from '../http/endpoint.ts'
-import { writeFileAtomically } from './atomic-file.ts'
 import { type AliasConfig, type FunctionConfig, type FunctionVersion, LATEST } from './function-config.ts'
 
 export interface FunctionRegistry {

@@ -1,8 +1,9 @@
 import type { ServerResponse } from 'node:http'
 import type { Invoke$ } from '@aws-sdk/client-lambda'
-import { FromStringShapeDeserializer, JsonCodec2, ToStringShapeSerializer } from '@smithy/core/protocols'
+import { FromStringShapeDeserializer, ToStringShapeSerializer } from '@smithy/core/protocols'
 import { NormalizedSchema } from '@smithy/core/schema'
 import { readBody, type Service, ServiceError, type SignedRequest } from '../http/endpoint.ts'
+import { fromJson, JSON_SETTINGS, toJson } from '../http/json-codec.ts'
 
 /** An operation's schema as an SDK client exports it. */
 type OperationSchema = typeof Invoke$
@@ -47,13 +48,7 @@ function httpTrait(schema: OperationSchema): [string, string, number] {
   return (schema[3] as { http: [string, string, number] }).http
 }
 
-const SETTINGS = {
-  // 7: epoch seconds, what restJson1 prescribes for bodies.
-  timestampFormat: { useTrait: true, default: 7 as const },
-  httpBindings: true,
-  jsonName: true,
-}
-const fromText = new FromStringShapeDeserializer(SETTINGS)
+const fromText = new FromStringShapeDeserializer(JSON_SETTINGS)
 
 async function readInput(
   schema: OperationSchema,
@@ -72,10 +67,10 @@ async function readInput(
     if (traits.httpQuery) input[name] = readQuery(member, url.searchParams.getAll(traits.httpQuery))
     if (traits.httpPayload) {
       hasPayload = true
-      input[name] = member.isBlobSchema() ? content : await fromJson(member, content)
+      input[name] = member.isBlobSchema() ? content : await readContent(member, content)
     }
   }
-  return hasPayload ? input : { ...(await fromJson(structure, content)), ...input }
+  return hasPayload ? input : { ...(await readContent(structure, content)), ...input }
 }
 
 function readQuery(member: NormalizedSchema, values: string[]): unknown {
@@ -83,21 +78,13 @@ function readQuery(member: NormalizedSchema, values: string[]): unknown {
   return values[0] === undefined ? undefined : fromText.read(member, values[0])
 }
 
-async function fromJson(schema: NormalizedSchema, content: Buffer): Promise<Members | undefined> {
+async function readContent(schema: NormalizedSchema, content: Buffer): Promise<Members | undefined> {
   if (content.length === 0) return undefined
   try {
-    return await new JsonCodec2(SETTINGS).createDeserializer().read(schema, content.toString())
+    return await fromJson(schema, content.toString())
   } catch (cause) {
     throw new ServiceError(400, 'InvalidRequestContentException', `Could not parse request body: ${cause}`)
   }
-}
-
-/** The JSON of a structure as it goes over the wire. */
-export function toJson(schema: Parameters<typeof NormalizedSchema.of>[0], value: unknown): Buffer {
-  const serializer = new JsonCodec2(SETTINGS).createSerializer()
-  serializer.write(NormalizedSchema.of(schema), value)
-  const { buffer, byteOffset, byteLength } = serializer.flush()
-  return Buffer.from(buffer, byteOffset, byteLength)
 }
 
 function writeOutput(schema: OperationSchema, output: Members, response: ServerResponse): void {
@@ -118,7 +105,7 @@ function writeOutput(schema: OperationSchema, output: Members, response: ServerR
 }
 
 function toText(member: NormalizedSchema, value: unknown): string {
-  const serializer = new ToStringShapeSerializer(SETTINGS)
+  const serializer = new ToStringShapeSerializer(JSON_SETTINGS)
   serializer.write(member, value)
   return serializer.flush()
 }

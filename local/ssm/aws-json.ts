@@ -1,8 +1,6 @@
 import type { SendCommand$ } from '@aws-sdk/client-ssm'
-import { JsonCodec2 } from '@smithy/core/protocols'
-import { NormalizedSchema } from '@smithy/core/schema'
+import { fromJson, toJson } from '../http/json-codec.ts'
 import { readBody, type Service, ServiceError } from '../http/service.ts'
-import { toJson } from '../lambda/rest-json.ts'
 
 /** An operation's schema as an SDK client exports it. */
 type OperationSchema = typeof SendCommand$
@@ -60,17 +58,9 @@ export function awsJsonService(operations: readonly Operation[]): Service {
   }
 }
 
-const SETTINGS = {
-  // 7: epoch seconds, what AWS JSON prescribes.
-  timestampFormat: { useTrait: true, default: 7 as const },
-  httpBindings: false,
-  jsonName: false,
-}
-
 async function readInput({ schema }: Operation, text: string): Promise<Members> {
   try {
-    if (!schema) return JSON.parse(text)
-    return await new JsonCodec2(SETTINGS).createDeserializer().read(NormalizedSchema.of(schema[4]), text)
+    return schema ? await fromJson(schema[4], text) : JSON.parse(text)
   } catch (cause) {
     throw new ServiceError(400, 'SerializationException', `Could not parse the request: ${cause}`)
   }

@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { writeFileAtomically } from '../atomic-file.ts'
 
 /** Values by id, in memory and as one JSON file each; read back when the local cloud starts again. */
 export class JsonFolder<T> {
@@ -26,9 +27,7 @@ export class JsonFolder<T> {
 
   put(id: string, value: T): void {
     this.#values.set(id, value)
-    const file = this.#file(id)
-    writeFileSync(`${file}.part`, JSON.stringify(value))
-    renameSync(`${file}.part`, file)
+    writeFileAtomically(this.#file(id), JSON.stringify(value))
   }
 
   delete(id: string): void {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { writeFileAtomically } from '../lambda/atomic-file.ts'
+import { writeFileAtomically } from '../atomic-file.ts'
 import type { Reply } from './reply.ts'
 
 export interface JournalEntry {

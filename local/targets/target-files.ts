@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { writeFileAtomically } from '../lambda/atomic-file.ts'
+import { writeFileAtomically } from '../atomic-file.ts'
 import type { Python } from './python.ts'
 import type { TargetOptions } from './target.ts'
 

@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { writeFileAtomically } from '../atomic-file.ts'
+import { writeFileAtomically } from '../../atomic-file.ts'
 import type { Execution } from './execution.ts'
 
 /** Executions, each a JSON file that is on the disk before anybody is told of a change. */
