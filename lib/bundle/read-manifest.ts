@@ -1,16 +1,10 @@
-import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from 'yauzl'
+import type { Entry, ZipFile } from 'yauzl'
 import type { Digest } from '../release/digest.ts'
 import { UserError } from '../user-error.ts'
 import { type BundleManifest, bundleId, bundleManifest, MANIFEST_NAME } from './manifest.ts'
-
-/** Something of which parts can be read: a file, or an object in S3. */
-export interface RangeSource {
-  size: number
-  /** Bytes `start` to `end`, both included. */
-  read(start: number, end: number): Promise<Uint8Array>
-}
+import { isZipComplaint, readEntries } from './read-entries.ts'
+import { openRanges, type RangeSource } from './read-ranges.ts'
 
 export interface OpenBundle {
   digest: Digest
@@ -44,8 +38,7 @@ const LEGACY_MANIFESTS = ['pip-manifest.txt', 'pyinstall-manifest.txt']
 
 async function openZip(source: RangeSource): Promise<ZipFile> {
   try {
-    const options = { autoClose: false, lazyEntries: true, strictFileNames: true }
-    return await fromRandomAccessReaderPromise(new RangeReader(source), source.size, options)
+    return await openRanges(source)
   } catch (error) {
     throw await whatItIs(source, error)
   }
@@ -63,26 +56,13 @@ async function whatItIs(source: RangeSource, error: unknown): Promise<unknown> {
   return new UserError(`not a .pybundle: ${what}.`, { cause: error })
 }
 
-/** yauzl's complaints are plain errors; those of the system and the network have a code or a name of their own. */
-function isZipComplaint(error: unknown): boolean {
-  return error instanceof Error && error.name === 'Error' && !('code' in error)
-}
-
 async function listEntries(zip: ZipFile): Promise<Map<string, Entry>> {
-  const entries = new Map<string, Entry>()
   try {
-    for await (const entry of zip.eachEntry()) {
-      if (entries.has(entry.fileName))
-        throw new UserError(`not a .pybundle: it holds "${entry.fileName}" twice.`)
-      entries.set(entry.fileName, entry)
-    }
+    return await readEntries(zip)
   } catch (error) {
-    if (!isZipComplaint(error)) throw error
-    throw new UserError(`not a .pybundle: its directory is broken (${(error as Error).message}).`, {
-      cause: error,
-    })
+    if (!(error instanceof UserError)) throw error
+    throw new UserError(`not a .pybundle: ${error.message}.`, { cause: error })
   }
-  return entries
 }
 
 function refuseLegacy(entries: ReadonlyMap<string, Entry>): void {
@@ -140,26 +120,3 @@ function refuseStrangers(manifest: BundleManifest, entries: ReadonlyMap<string, 
   const absent = Object.keys(manifest.members).find((name) => !entries.has(name))
   if (absent) throw new UserError(`"${absent}" is listed in ${MANIFEST_NAME}, but is not in the file.`)
 }
-
-class RangeReader extends RandomAccessReader {
-  readonly #source: RangeSource
-
-  constructor(source: RangeSource) {
-    super()
-    this.#source = source
-  }
-
-  /** yauzl's end is exclusive. */
-  override _readStreamForRange(start: number, end: number): Readable {
-    const source = this.#source
-    return Readable.from(
-      (async function* () {
-        for (let from = start; from < end; from += CHUNK) {
-          yield await source.read(from, Math.min(from + CHUNK, end) - 1)
-        }
-      })(),
-    )
-  }
-}
-
-const CHUNK = 8 * 1024 * 1024

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
-import { type Entry, openPromise, type ZipFile } from 'yauzl'
+import type { Entry, ZipFile } from 'yauzl'
 import { UserError } from '../user-error.ts'
 import { isZipComplaint, readEntries } from './read-entries.ts'
+import { openRanges, type RangeSource, withFile } from './read-ranges.ts'
 import { normalizeName, parseWheelName } from './wheel.ts'
 
 /** What a wheel holds and says of itself. */
@@ -35,20 +36,22 @@ export type MemberVisitor = (name: string, content: Buffer) => void
 
 /** Reads a wheel from its first byte to its last. A UserError when that is not possible. */
 export async function readWheel(path: string, visitNative: MemberVisitor = () => {}): Promise<WheelContents> {
-  const file = basename(path)
+  return withFile(path, (source) => readWheelFrom(source, basename(path), visitNative))
+}
+
+export async function readWheelFrom(
+  source: RangeSource,
+  file: string,
+  visitNative: MemberVisitor = () => {},
+): Promise<WheelContents> {
   const named = parseWheelName(file)
   if (!named) throw new UserError(`"${file}" is not a wheel, and a target must not have to build one`)
-  const zip = await openPromise(path, { autoClose: false, strictFileNames: true }).catch((error) => {
-    throw complaint(file, error)
-  })
   try {
-    const entries = await readEntries(zip)
-    const { files, texts } = await readMembers(zip, entries, visitNative)
+    const zip = await openRanges(source)
+    const { files, texts } = await readMembers(zip, await readEntries(zip), visitNative)
     return { file, ...named, ...describe(named, files, texts) }
   } catch (error) {
     throw complaint(file, error)
-  } finally {
-    zip.close()
   }
 }
 

@@ -1,34 +1,30 @@
 import { createHash } from 'node:crypto'
-import { open } from 'node:fs/promises'
 import type { Entry, ZipFile } from 'yauzl'
 import type { Digest } from '../release/digest.ts'
 import { UserError } from '../user-error.ts'
 import type { BundleManifest } from './manifest.ts'
-import { type OpenBundle, openBundle, type RangeSource } from './read-manifest.ts'
+import { type OpenBundle, openBundle } from './read-manifest.ts'
+import { type RangeSource, withFile } from './read-ranges.ts'
 
 /** Opens a bundle and verifies every member; a UserError says what is wrong with the file. */
 export async function readBundle(file: string): Promise<{ digest: Digest; manifest: BundleManifest }> {
-  const handle = await open(file)
+  return useBundle(file, async ({ digest, manifest }) => ({ digest, manifest }))
+}
+
+/** The same, for who wants to read on. */
+export async function useBundle<T>(
+  file: string,
+  use: (bundle: OpenBundle, source: RangeSource) => Promise<T>,
+): Promise<T> {
   try {
-    const { size } = await handle.stat()
-    const bundle = await openBundle({ size, read: readFrom(handle) })
-    await verifyMembers(bundle)
-    return { digest: bundle.digest, manifest: bundle.manifest }
+    return await withFile(file, async (source) => {
+      const bundle = await openBundle(source)
+      await verifyMembers(bundle)
+      return use(bundle, source)
+    })
   } catch (error) {
     if (error instanceof UserError) throw new UserError(`${file}: ${error.message}`, { cause: error })
     throw error
-  } finally {
-    await handle.close()
-  }
-}
-
-function readFrom(handle: Awaited<ReturnType<typeof open>>): RangeSource['read'] {
-  return async (start, end) => {
-    const { buffer, bytesRead } = await handle.read({
-      buffer: Buffer.alloc(end - start + 1),
-      position: start,
-    })
-    return buffer.subarray(0, bytesRead)
   }
 }
 

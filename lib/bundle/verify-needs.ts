@@ -114,6 +114,14 @@ roots = [parse(text) for text in question["asked"]]
 walk([(None, root) for root in roots if root and applies(root, "")])
 for name in sorted(wheels):
     walk(visit(name, ""))
+# A bundle's roots are names alone: what nothing else asks for may be there for an extra of one.
+reached = {need["name"] for need in needs}
+for wheel in sorted(wheels):
+    for extra in wheels[wheel]["metadata"]["extras"]:
+        for by, need in visit(wheel, canonicalize_name(extra)):
+            name = canonicalize_name(need.name)
+            if name in wheels and name not in reached and is_met(need, wheels[name]):
+                needs.append({"by": by, "requirement": told(need), "name": name, "found": wheels[name]["version"], "isMet": True})
 json.dump({"needs": needs, "mistakes": [mistake for mistake in mistakes if mistake["file"]]}, sys.stdout)
 `
 

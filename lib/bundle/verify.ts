@@ -3,6 +3,7 @@ import type { Python } from './find-python.ts'
 import { describePlatform, type Platform } from './platform.ts'
 import { readWheel, type WheelContents } from './read-wheel.ts'
 import type { Requirements } from './requirements.ts'
+import { NativeFiles } from './verify-natives.ts'
 import { type Need, resolveNeeds } from './verify-needs.ts'
 import { sharedPaths } from './verify-paths.ts'
 import { whyUnfit } from './wheel.ts'
@@ -41,8 +42,9 @@ async function findProblems({ wheels, platform, asked, python }: Verification): 
   const problems = wheels.map((wheel) => whyUnfit(wheel, platform)).filter((why) => why !== undefined)
   const readable: WheelContents[] = []
   for (const path of wheels.filter((wheel) => wheel.endsWith('.whl'))) {
-    const contents = await readOrTell(path, problems)
-    if (contents) readable.push(contents)
+    const natives = new NativeFiles(platform)
+    const contents = await readOrTell(path, natives, problems)
+    if (contents) readable.push({ ...contents, mistakes: [...contents.mistakes, ...natives.mistakes] })
   }
   const { needs, mistakes } = await resolveNeeds({ wheels: readable, asked, platform, python })
   return [
@@ -55,9 +57,13 @@ async function findProblems({ wheels, platform, asked, python }: Verification): 
   ]
 }
 
-async function readOrTell(path: string, problems: string[]): Promise<WheelContents | undefined> {
+async function readOrTell(
+  path: string,
+  natives: NativeFiles,
+  problems: string[],
+): Promise<WheelContents | undefined> {
   try {
-    return await readWheel(path)
+    return await readWheel(path, (name, content) => natives.visit(name, content))
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     problems.push(error.message)

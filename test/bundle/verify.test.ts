@@ -5,10 +5,13 @@ import { findPython } from '../../lib/bundle/find-python.ts'
 import type { Platform } from '../../lib/bundle/platform.ts'
 import { verifyWheels } from '../../lib/bundle/verify.ts'
 import { UserError } from '../../lib/user-error.ts'
+import { elfFile } from './elf-file.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 import { type WheelOptions, writeWheel } from './wheel-file.ts'
 
 const AL2023: Platform = { machine: 'aarch64', libc: ['glibc', '2.34'], python: '3.11' }
+
+const ARM64 = 183
 
 interface Case {
   wheels: (WheelOptions | string)[]
@@ -150,6 +153,20 @@ describe('verification finds', () => {
       [
         '"a-1.0-py3-none-any.whl": "a.py" is not what its RECORD says: the sha256 differs',
         '"a-1.0-py3-none-any.whl": its RECORD lists "gone.py", which is not in it',
+      ],
+    ],
+    [
+      'native files that the platform cannot load, whatever the tags say',
+      {
+        wheels: [
+          { name: 'a', files: { 'a.so': elfFile({ machine: ARM64, versions: ['GLIBC_2.38'] }) } },
+          { name: 'b', files: { 'b.so': elfFile({}) } },
+          { name: 'c', files: { 'c.so': elfFile({}), 'c-arm.so': elfFile({ machine: ARM64 }) } },
+        ],
+      },
+      [
+        '"a-1.0-py3-none-any.whl": "a.so" needs glibc 2.38',
+        '"b-1.0-py3-none-any.whl": "b.so" is for x86_64, 64 bits',
       ],
     ],
     [
