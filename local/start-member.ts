@@ -45,7 +45,10 @@ export async function startMember(member: FleetMember, options: StartMemberOptio
     shared,
     listen: loopbackAddress(instanceId),
   })
-  await isOnline(instanceId, ssm)
+  await isOnline(instanceId, ssm).catch(async (error) => {
+    await target.stop()
+    throw error
+  })
   return target
 }
 

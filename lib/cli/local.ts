@@ -76,8 +76,8 @@ function nextSteps({ url, bucket }: Cloud, directory: string): string {
 The local cloud answers at ${url}; its bucket is ${bucket}. Ctrl-C stops everything.
 In another terminal, try:
   . ${directory}/env            # points any AWS client at it
-  ${publish} --bucket $PYBUNDLE_BUCKET
-  npm run status -- --app examples/guestbook --environment staging --bucket $PYBUNDLE_BUCKET
+  ${publish}
+  npm run status -- --app examples/guestbook --environment staging
   aws s3 ls --recursive s3://$PYBUNDLE_BUCKET            # with any S3 client
 `
 }
