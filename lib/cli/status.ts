@@ -1,10 +1,10 @@
-import Table from 'cli-table3'
 import pc from 'picocolors'
 import type { ObjectStore } from '../aws/object-store.ts'
 import { type AppScope, rolloutsPrefix, stateKey } from '../release/keys.ts'
 import { type Outcome, type RolloutRecord, rolloutRecord } from '../release/record.ts'
 import { EMPTY_STATE, type State, state as stateSchema } from '../release/state.ts'
 import { secondsOf } from './follow.ts'
+import { plainTable } from './plain-table.ts'
 
 export interface Status {
   environment: string
@@ -84,11 +84,4 @@ function targetTable(rollouts: RolloutRecord[]): string[] {
   const table = plainTable(['target', 'serves, as of its last rollout'])
   for (const [target, release] of [...seen].sort()) table.push([target, release ?? '-'])
   return ['', table.toString()]
-}
-
-function plainTable(head: string[]) {
-  const border = { top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '' }
-  const rest = { 'bottom-left': '', 'bottom-right': '', left: '', 'left-mid': '', mid: '', 'mid-mid': '' }
-  const chars = { ...border, ...rest, right: '', 'right-mid': '', middle: '  ' }
-  return new Table({ head, chars, style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 } })
 }

@@ -1,0 +1,39 @@
+import { copyFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { planBundle, provideBundle } from '../bundle/provide.ts'
+import { readAppConfig } from '../config/app.ts'
+import { describeMade } from './artifacts.ts'
+import { appFolder } from './open-app.ts'
+import { step } from './steps.ts'
+
+export interface BundleOptions {
+  app?: string | undefined
+  /** A file, or a folder that is there. */
+  output?: string | undefined
+  /** Ask the package index again. */
+  upgrade?: boolean | undefined
+  json?: boolean | undefined
+}
+
+/** Makes the bundle as publishing would, and leaves it with the user. */
+export async function bundle(options: BundleOptions): Promise<number> {
+  const config = readAppConfig(appFolder(options.app))
+  const plan = await planBundle(config)
+  const made = await step('Bundle: looking for changes', async ({ news, result }) => {
+    const made = await provideBundle(plan, { upgrade: options.upgrade, report: news })
+    result(describeMade(made))
+    return made
+  })
+  const { digest, size, isReused, why } = made
+  const file = await outputFile(options.output, `${config.app}-${digest.slice(0, 12)}.pybundle`)
+  await copyFile(made.file, file)
+  console.log(options.json ? JSON.stringify({ file, digest, size, isReused, why }) : file)
+  return 0
+}
+
+/** Relative to where the user stood. */
+async function outputFile(output: string | undefined, name: string): Promise<string> {
+  const path = appFolder(output)
+  const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false
+  return isFolder ? join(path, name) : path
+}

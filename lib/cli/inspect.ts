@@ -1,0 +1,61 @@
+import { existsSync } from 'node:fs'
+import pc from 'picocolors'
+import { type BundleDescription, type BundledPackage, inspectBundle } from '../bundle/inspect.ts'
+import { describePlatform } from '../bundle/platform.ts'
+import { UserError } from '../user-error.ts'
+import { formatSize } from './artifacts.ts'
+import { appFolder } from './open-app.ts'
+import { plainTable } from './plain-table.ts'
+
+export interface InspectOptions {
+  json?: boolean | undefined
+}
+
+/** Shows what is in a bundle, of which every byte was verified. */
+export async function inspect(file: string, options: InspectOptions): Promise<number> {
+  const path = bundlePath(file)
+  const description = await inspectBundle(path)
+  console.log(options.json ? JSON.stringify({ file: path, ...description }) : renderBundle(path, description))
+  return 0
+}
+
+/** Relative to where the user stood. */
+export function bundlePath(file: string): string {
+  const path = appFolder(file)
+  if (!existsSync(path)) throw new UserError(`there is no file ${path}`)
+  return path
+}
+
+export function renderBundle(file: string, description: BundleDescription): string {
+  const { digest, size, platform, pip, packages, problems } = description
+  const roots = packages.filter(({ isRoot }) => isRoot).length
+  const table = plainTable(['package', 'version', 'size', 'why'])
+  for (const bundled of packages) {
+    const { name, version, size, isRoot } = bundled
+    table.push([isRoot ? pc.bold(name) : name, version, formatSize(size), why(bundled)])
+  }
+  return [
+    pc.bold(`bundle ${digest.slice(0, 12)}`),
+    `file      ${file}`,
+    `size      ${formatSize(size)}`,
+    `platform  ${describePlatform(platform)}`,
+    `packages  ${packages.length}, ${roots} of them named by the requirements`,
+    `tools     pip ${pip ?? 'is not in it'}`,
+    '',
+    table.toString(),
+    ...(problems.length > 0 ? ['', pc.red('it would not work on its platform:')] : []),
+    ...problems.map((problem) => `- ${problem}`),
+  ].join('\n')
+}
+
+function why({ isRoot, neededBy, vcs }: BundledPackage): string {
+  const reasons = [
+    ...(isRoot ? ['required'] : []),
+    ...neededBy.slice(0, SHOWN).map(({ name, requirement }) => `${name} needs ${requirement}`),
+    ...(neededBy.length > SHOWN ? [`${neededBy.length - SHOWN} more`] : []),
+  ]
+  const commit = (vcs as { commit?: string } | undefined)?.commit
+  return `${reasons.join(', ') || 'nothing in it asks for it'}${commit ? ` (commit ${commit.slice(0, 12)})` : ''}`
+}
+
+const SHOWN = 3
