@@ -58,6 +58,10 @@ function runs<Options>(command: Command, action: (options: Options) => Promise<n
 }
 
 const DIRTY = ['--dirty', 'take the files as they are, committed or not; the revision is marked'] as const
+const FROM = [
+  '--from <bundle>',
+  'not from the requirements, but from a bundle that is there; one of format 1 (pip bundle) is converted',
+] as const
 const UPGRADE = ['--upgrade', 'ask the package index again, though no requirement changed'] as const
 
 runs<PublishOptions>(
@@ -81,8 +85,11 @@ runs<PublishOptions>(
     [
       'pybundle publish-bundle --environment staging',
       'pybundle publish-bundle --environment staging --upgrade    take newer versions from the index',
+      'pybundle publish-bundle --environment staging --from old.pybundle',
     ],
-  ).option(...UPGRADE),
+  )
+    .option(...UPGRADE)
+    .option(...FROM),
   async (options) => (await import('../lib/cli/publish-bundle.ts')).publishBundle(options),
 )
 
@@ -105,6 +112,7 @@ runs<BundleOptions>(
     .option('--app <path>', "the app's folder, instead of the nearest one")
     .option('--output <path>', 'the file to write, or the folder to write it into (here)')
     .option(...UPGRADE)
+    .option(...FROM)
     .option('--json', 'the result as JSON on standard output; all else is on standard error')
     .addHelpText(
       'after',

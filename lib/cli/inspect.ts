@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import pc from 'picocolors'
 import { type BundleDescription, type BundledPackage, inspectBundle } from '../bundle/inspect.ts'
+import { type LegacyBundle, readLegacy } from '../bundle/legacy.ts'
 import { describePlatform } from '../bundle/platform.ts'
 import { UserError } from '../user-error.ts'
 import { formatSize } from './artifacts.ts'
@@ -11,12 +12,16 @@ export interface InspectOptions {
   json?: boolean | undefined
 }
 
-/** Shows what is in a bundle, of which every byte was verified. */
+/** Shows what is in a bundle, of which every byte was verified; of one of format 1, what it lists. */
 export async function inspect(file: string, options: InspectOptions): Promise<number> {
   const path = bundlePath(file)
-  const description = await inspectBundle(path)
-  console.log(options.json ? JSON.stringify({ file: path, ...description }) : renderBundle(path, description))
+  const description = (await readLegacy(path)) ?? (await inspectBundle(path))
+  console.log(options.json ? JSON.stringify({ file: path, ...description }) : render(path, description))
   return 0
+}
+
+function render(file: string, description: LegacyBundle | BundleDescription): string {
+  return description.format === 1 ? renderLegacy(file, description) : renderBundle(file, description)
 }
 
 /** Relative to where the user stood. */
@@ -26,7 +31,7 @@ export function bundlePath(file: string): string {
   return path
 }
 
-export function renderBundle(file: string, description: BundleDescription): string {
+function renderBundle(file: string, description: BundleDescription): string {
   const { digest, size, platform, pip, packages, problems } = description
   const roots = packages.filter(({ isRoot }) => isRoot).length
   const table = plainTable(['package', 'version', 'size', 'why'])
@@ -45,6 +50,24 @@ export function renderBundle(file: string, description: BundleDescription): stri
     table.toString(),
     ...(problems.length > 0 ? ['', pc.red('it would not work on its platform:')] : []),
     ...problems.map((problem) => `- ${problem}`),
+  ].join('\n')
+}
+
+function renderLegacy(file: string, { size, packages }: LegacyBundle): string {
+  const table = plainTable(['package', 'version', 'sources', 'from'])
+  for (const { name, version, size, checkout } of packages) {
+    const origin = checkout && `${checkout.vcs} ${checkout.url}, revision ${checkout.revision}`
+    table.push([name, version ?? '-', formatSize(size), origin ?? ''])
+  }
+  return [
+    pc.bold('bundle of format 1: sources, as pip bundled them until pip 6.0'),
+    `file      ${file}`,
+    `size      ${formatSize(size)}`,
+    `packages  ${packages.length}`,
+    '',
+    table.toString(),
+    '',
+    'Convert and publish it: pybundle publish-bundle --from FILE --environment NAME',
   ].join('\n')
 }
 

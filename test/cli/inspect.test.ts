@@ -113,6 +113,15 @@ describe('pybundle inspect', () => {
     ])
   })
 
+  it('lists a bundle of format 1, and says how to convert it', async () => {
+    const file = new URL('../bundle/data/pip-simplebundle.pybundle', import.meta.url).pathname
+    const { code, out } = await pybundle('/', ['inspect', file])
+    expect(code).toBe(0)
+    expect(out).toMatch(/^bundle of format 1: [\s\S]*\nsimple +3.0 .*\nsimple2 +3.0 /)
+    expect(out).toMatch(/\nConvert and publish it: pybundle publish-bundle --from FILE --environment NAME$/)
+    expect(JSON.parse((await pybundle('/', ['inspect', '--json', file])).out).format).toBe(1)
+  })
+
   it('refuses what is none, in words', async () => {
     const folder = temporaryFolder()
     writeFileSync(join(folder, 'x'), 'hello')
