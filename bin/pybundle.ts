@@ -1,6 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import type { BundleOptions } from '../lib/cli/bundle.ts'
+import type { DiffOptions } from '../lib/cli/diff.ts'
 import { explainAwsError } from '../lib/cli/explain-aws-error.ts'
+import type { InspectOptions } from '../lib/cli/inspect.ts'
 import type { LocalOptions } from '../lib/cli/local.ts'
 import type { AppOptions } from '../lib/cli/open-app.ts'
 import type { PromoteOptions } from '../lib/cli/promote.ts'
@@ -56,6 +59,10 @@ function runs<Options>(command: Command, action: (options: Options) => Promise<n
 }
 
 const DIRTY = ['--dirty', 'take the files as they are, committed or not; the revision is marked'] as const
+const FROM = [
+  '--from <bundle>',
+  'not from the requirements, but from a bundle that is there; one of format 1 (pip bundle) is converted',
+] as const
 const UPGRADE = ['--upgrade', 'ask the package index again, though no requirement changed'] as const
 
 runs<PublishOptions>(
@@ -79,8 +86,11 @@ runs<PublishOptions>(
     [
       'pybundle publish-bundle --environment staging',
       'pybundle publish-bundle --environment staging --upgrade    take newer versions from the index',
+      'pybundle publish-bundle --environment staging --from old.pybundle',
     ],
-  ).option(...UPGRADE),
+  )
+    .option(...UPGRADE)
+    .option(...FROM),
   async (options) => (await import('../lib/cli/publish-bundle.ts')).publishBundle(options),
 )
 
@@ -95,6 +105,45 @@ runs<PublishOptions>(
   ).option(...DIRTY),
   async (options) => (await import('../lib/cli/publish-code.ts')).publishCode(options),
 )
+
+runs<BundleOptions>(
+  program
+    .command('bundle')
+    .description('Make the bundle of all dependencies, as publish-bundle would, without uploading it.')
+    .option('--app <path>', "the app's folder, instead of the nearest one")
+    .option('--output <path>', 'the file to write, or the folder to write it into (here)')
+    .option(...UPGRADE)
+    .option(...FROM)
+    .option('--json', 'the result as JSON on standard output; all else is on standard error')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  pybundle bundle\n  pybundle bundle --output /media/usb/shop.pybundle',
+    ),
+  async (options) => (await import('../lib/cli/bundle.ts')).bundle(options),
+)
+
+program
+  .command('inspect')
+  .argument('<file>', 'a .pybundle')
+  .description('Verify a bundle and show it: its platform, its packages, and why each is there.')
+  .option('--json', 'as JSON')
+  .addHelpText(
+    'after',
+    '\nExamples:\n  pybundle inspect shop.pybundle\n  pybundle inspect shop.pybundle --json',
+  )
+  .action(async (file: string, options: InspectOptions) => {
+    process.exitCode = await (await import('../lib/cli/inspect.ts')).inspect(file, options)
+  })
+
+appCommand('diff', 'What changes between two bundles, or from what an environment runs to a bundle.', [
+  'pybundle diff old.pybundle new.pybundle',
+  'pybundle diff new.pybundle --environment production',
+])
+  .argument('<bundles...>', 'two files, or one with --environment')
+  .option('--environment <name>', 'compare with what runs there')
+  .action(async (files: string[], options: DiffOptions) => {
+    process.exitCode = await (await import('../lib/cli/diff.ts')).diff(files, options)
+  })
 
 runs<PromoteOptions>(
   appCommand('promote', 'Roll out in one environment exactly the bytes that another one runs.', [

@@ -146,12 +146,13 @@ function readEntries({ bits, address }: Elf, { offset, size }: Segment): { tag: 
 /** A list of libraries, each with a list of the versions that are wanted of it. */
 function readVersions({ half, word, text }: Elf, start: number, count: number, strings: number): string[] {
   const versions: string[] = []
+  let read = 0
   for (let at = start, left = count; left > 0; left--) {
     let version = at + word(at + 8)
     for (let more = half(at + 2); more > 0; more--) {
       // The loader does without a version that only weak symbols want.
       if ((half(version + 4) & WEAK) === 0) versions.push(text(strings + word(version + 8)))
-      if (versions.length > MOST_VERSIONS) throw new RangeError('too many versions')
+      if (++read > MOST_VERSIONS) throw new RangeError('too many versions')
       version += word(version + 12)
     }
     if (word(at + 12) === 0) break
@@ -166,7 +167,8 @@ function glibcOf(version: string): string[] {
   return number ? [number] : []
 }
 
-function isNewer(a: string, b: string): boolean {
+/** Of two versions of libc. */
+export function isNewer(a: string, b: string): boolean {
   const [[major = 0, minor = 0], [otherMajor = 0, otherMinor = 0]] = [a, b].map((version) =>
     version.split('.').map(Number),
   ) as [number[], number[]]

@@ -1,3 +1,6 @@
+import { execa } from 'execa'
+import { UserError } from '../user-error.ts'
+import type { Python } from './find-python.ts'
 import type { Platform } from './platform.ts'
 
 /** PEP 508's variables as the platform has them: the laptop's own would choose other dependencies. */
@@ -16,4 +19,40 @@ export function markerEnvironment({ machine, libc: [libc], python }: Platform): 
     python_version: python,
     sys_platform: isMac ? 'darwin' : 'linux',
   }
+}
+
+/** The reference implementation, which every pip carries, is asked. */
+const EVALUATE = `
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from pip._vendor.packaging.markers import InvalidMarker, Marker
+environment = dict(json.loads(sys.argv[2]), extra="")
+def applies(marker):
+    try:
+        return Marker(marker).evaluate(environment)
+    except InvalidMarker as error:
+        return str(error)
+print(json.dumps([applies(marker) for marker in json.loads(sys.argv[3])]))
+`
+
+/** Those whose marker holds on the platform. */
+export async function whichApply<T extends { marker: string }>(
+  asked: readonly T[],
+  { platform, python }: { platform: Platform; python: Python },
+): Promise<T[]> {
+  if (asked.every(({ marker }) => !marker)) return [...asked]
+  const markers = asked.map(({ marker }) => marker || 'python_version > "2"')
+  const args = [
+    '-I',
+    '-c',
+    EVALUATE,
+    python.pip,
+    JSON.stringify(markerEnvironment(platform)),
+    JSON.stringify(markers),
+  ]
+  const { stdout } = await execa(python.executable, args)
+  const answers: (boolean | string)[] = JSON.parse(stdout)
+  const invalid = answers.filter((answer) => typeof answer === 'string')
+  if (invalid.length > 0) throw new UserError(invalid.join('\n'))
+  return asked.filter((_, index) => answers[index])
 }

@@ -8,6 +8,7 @@ import { type Digest, sha256 } from '../release/digest.ts'
 import { formatPylock, formatRequirements, type LockedWheel } from './lock-files.ts'
 import { BUNDLE_FORMAT, type BundleManifest, bundleId, formatManifest, MANIFEST_NAME } from './manifest.ts'
 import type { Platform } from './platform.ts'
+import type { VcsRecord } from './vcs.ts'
 import { parseWheelName } from './wheel.ts'
 
 export interface BundleParts {
@@ -17,6 +18,8 @@ export interface BundleParts {
   wheels: string[]
   /** The file of a pip that runs on the platform's Python. */
   pip: string
+  /** By package. */
+  vcs?: Record<string, VcsRecord>
 }
 
 /** Writes a `.pybundle` of format 2 whole or not at all; the same parts give the same bytes. */
@@ -34,7 +37,7 @@ export async function packBundle(parts: BundleParts, file: string): Promise<Dige
 
 async function addMembers(
   archive: ZipArchive,
-  { platform, roots, wheels, pip }: BundleParts,
+  { platform, roots, wheels, pip, vcs = {} }: BundleParts,
 ): Promise<Digest> {
   const members: BundleManifest['members'] = {}
   const add = async (name: string, content: Buffer) => {
@@ -57,7 +60,7 @@ async function addMembers(
     format: BUNDLE_FORMAT,
     platform,
     roots: [...roots].sort(),
-    vcs: {},
+    vcs,
     members,
   })
   await append(archive, MANIFEST_NAME, Buffer.from(manifest))

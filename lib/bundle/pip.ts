@@ -3,6 +3,7 @@ import { basename, join } from 'node:path'
 import { execa } from 'execa'
 import { UserError } from '../user-error.ts'
 import { keepFolder } from './cache.ts'
+import { maskCredentials } from './credentials.ts'
 import type { Python } from './find-python.ts'
 
 export interface PipRun {
@@ -43,11 +44,18 @@ export async function runPip(args: readonly string[], run: PipRun): Promise<void
     reject: false,
     stdin: 'ignore',
     // A source that is built must not change by that: its repository would have uncommitted files.
-    env: { ...pipEnvironment(process.env, useIndex), PYTHONPYCACHEPREFIX: join(cache, 'bytecode') },
+    env: {
+      ...pipEnvironment(process.env, useIndex),
+      PYTHONPYCACHEPREFIX: join(cache, 'bytecode'),
+      SOURCE_DATE_EPOCH,
+    },
     extendEnv: false,
   })
   if (exitCode !== 0) throw new UserError(pipComplaint(all))
 }
+
+/** 1980-01-01, the first day of zip: one source makes one wheel, whenever it is built. */
+const SOURCE_DATE_EPOCH = '315532800'
 
 /** Run from its wheel, pip takes twice as long: it is compiled anew each time. */
 async function unpackPip({ executable, version, pip }: Python, cache: string): Promise<string> {
@@ -90,14 +98,11 @@ const NOISE = /^(WARNING|DEPRECATION|ERROR: Ignored the following)/
 /** pip's own errors and what led to them; its last lines, if it died otherwise. */
 function pipComplaint(output: string): string {
   const lines = output.split('\n').filter((line) => line.trim() && !NOISE.test(line))
-  const first = lines.findIndex((line) => /^\s*(ERROR|error):/.test(line))
+  // The cause of a conflict is told on the other stream: it may come before the error.
+  const first = lines.findIndex((line) => /^\s*(ERROR|error):|^The conflict is caused by/.test(line))
   const told = lines.slice(first < 0 ? -20 : first).slice(0, 40)
-  return withoutCredentials(told.join('\n').replace(MANY_VERSIONS, 'from versions: ..., $1'))
+  return maskCredentials(told.join('\n').replace(MANY_VERSIONS, 'from versions: ..., $1'))
 }
 
 /** All but the last five. */
 const MANY_VERSIONS = /from versions: (?:[^,)]+, )+((?:[^,)]+, ){4}[^,)]+\))/g
-
-function withoutCredentials(text: string): string {
-  return text.replace(/(\w+:\/\/)[^/@\s]+@/g, '$1****@')
-}

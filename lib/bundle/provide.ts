@@ -47,8 +47,10 @@ export interface ProvideOptions {
 }
 
 /** Finds out, before anything else is done, whether a bundle can be made here. */
-export async function planBundle(wish: BundleWish): Promise<BundlePlan> {
-  const requirements = readRequirements(wish.folder, wish.requirements)
+export async function planBundle(
+  wish: BundleWish,
+  requirements = readRequirements(wish.folder, wish.requirements),
+): Promise<BundlePlan> {
   const python = await findPython(wish.python)
   const platform = platformOf(wish.platform, wish.python, python.platform)
   if (wish.platform === THIS_MACHINE && wish.python && wish.python !== platform.python) {
@@ -68,7 +70,7 @@ export async function provideBundle(plan: BundlePlan, options: ProvideOptions): 
   await mkdir(join(cache, 'bundles'), { recursive: true })
   const folder = await mkdtemp(join(tmpdir(), 'pybundle-'))
   try {
-    const parts = await resolveWheels({ ...plan, cache, report: options.report }, folder)
+    const parts = await resolveWheels({ ...plan, cache, folder, report: options.report })
     options.report(`verifying ${parts.wheels.length} wheels`)
     await verifyWheels({ ...plan, wheels: parts.wheels, asked: askedBy(plan.requirements, parts.roots) })
     options.report(`packing ${parts.wheels.length} wheels`)

@@ -1,7 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { sha256 } from '../release/digest.ts'
 import { UserError } from '../user-error.ts'
+import { fillVariables, maskCredentials } from './credentials.ts'
+import { parseVcs } from './vcs.ts'
+import { normalizeName } from './wheel.ts'
 
 /** A folder or an archive on the laptop that a requirement names. */
 export interface LocalSource {
@@ -12,28 +16,43 @@ export interface LocalSource {
   marker: string
 }
 
+/** A repository or a source archive that a requirement names. */
+export interface RemoteSource {
+  /** As written: variables are not filled in. With the hashes that are asked for, if any. */
+  url: string
+  extras: string
+  marker: string
+}
+
 export interface Requirements {
   local: LocalSource[]
+  remote: RemoteSource[]
   /** All else, as pip reads it, with absolute paths; options first. */
   lines: string[]
   /** Names that the lines ask for. */
   names: string[]
+  /** Names that are built from their source, whatever wheels there are. */
+  noBinary: string[]
   /** Every file that was read, the first one first. */
   files: string[]
 }
 
 /** Reads a requirements file and those that it includes; every line that cannot be used is reported at once. */
 export function readRequirements(folder: string, path: string): Requirements {
-  const found: Requirements = { local: [], lines: [], names: [], files: [] }
+  const found: Requirements = noRequirements()
   const mistakes: string[] = []
   readFile({ folder, found, mistakes }, resolve(folder, path))
-  if (mistakes.length > 0) throw new UserError(mistakes.join('\n'))
-  if (found.local.length === 0 && found.names.length === 0) {
+  if (mistakes.length > 0) throw new UserError(maskCredentials(mistakes.join('\n')))
+  if (found.local.length + found.remote.length + found.names.length === 0) {
     throw new UserError(
       `${join(folder, path)}: names no dependency. An app of the standard library alone needs none of this; name its server, at least.`,
     )
   }
   return found
+}
+
+export function noRequirements(): Requirements {
+  return { local: [], remote: [], lines: [], names: [], noBinary: [], files: [] }
 }
 
 interface Reading {
@@ -85,15 +104,16 @@ interface Place {
 }
 
 const VCS = /^(git|hg|svn|bzr)\+/
-const NAMED_URL = /^([\w.-]+)\s*(\[[^\]]*\])?\s*@\s*(\S+)\s*(?:;\s*(.*))?$/
+const ARCHIVE = /\.(tar\.(gz|bz2|xz)|tgz|zip)$/
+const NAMED_URL = /^([\w.-]+)\s*(\[[^\]]*\])?\s*@\s*(.*)$/
 const NAMED = /^([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(\[[^\]]*\])?\s*($|[<>=!~;(]|--)/
 
 /** Files what the line says; what is wrong with it otherwise. */
-function readLine(reading: Reading, text: string, place: Place): string | undefined {
+export function readLine(reading: Reading, text: string, place: Place): string | undefined {
   if (text.startsWith('-')) return readOption(reading, text, place)
-  if (VCS.test(text)) return vcsMistake(text)
-  const url = text.match(NAMED_URL)
-  if (url) return readUrl(reading.found, text, url)
+  const [, name, extras, url] = text.match(NAMED_URL) ?? []
+  if (url) return readUrl(reading.found, url, { name, extras, text })
+  if (/^[a-z+-]+:\/\//.test(text) && !text.startsWith('file:')) return readUrl(reading.found, text, { text })
   if (isPath(text)) return addLocal(reading.found, text, dirname(place.file))
   const named = text.match(NAMED)
   if (!named) return `"${text}" is not a requirement`
@@ -122,26 +142,65 @@ function readOption(reading: Reading, text: string, { file, where }: Place): str
       return undefined
     case '-e':
     case '--editable':
-      return VCS.test(value) ? vcsMistake(value) : addLocal(reading.found, value, dirname(file))
+      return VCS.test(value)
+        ? readUrl(reading.found, value, { text })
+        : addLocal(reading.found, value, dirname(file))
+    case '--no-binary':
+      return readNoBinary(reading.found, value)
+    case '--require-hashes':
+      return undefined
     default:
       reading.found.lines.unshift(text)
       return undefined
   }
 }
 
-function readUrl(found: Requirements, text: string, [, name, extras, url, marker]: RegExpMatchArray) {
-  if (url && VCS.test(url)) return vcsMistake(url)
-  if (url?.startsWith('file:')) {
-    found.local.push({ path: fileURLToPath(url), extras: extras ?? '', marker: marker ?? '' })
-    return undefined
-  }
-  found.names.push(name ?? '')
-  found.lines.push(text)
+function readNoBinary(found: Requirements, value: string): string | undefined {
+  if (value === ':all:')
+    return '"--no-binary :all:" would build everything here, for another machine; name packages'
+  found.noBinary.push(...value.split(',').map((name) => normalizeName(name.trim())))
   return undefined
 }
 
+interface Named {
+  name?: string | undefined
+  extras?: string | undefined
+  /** The whole line. */
+  text: string
+}
+
+function readUrl(
+  found: Requirements,
+  written: string,
+  { name = '', extras = '', text }: Named,
+): string | undefined {
+  const [, url = '', hashes = '', marker = ''] =
+    written.match(/^(\S+)((?:\s+--hash[ =]\S+)*)\s*(?:;\s*(.*?))?$/) ?? []
+  if (!url) return `"${text}" is not a requirement`
+  if (url.startsWith('file:')) return addFile(found, { path: fileURLToPath(url), extras, marker })
+  const [address = ''] = url.split('#')
+  if (VCS.test(url)) {
+    if (!parseVcs(url)) return vcsMistake(url)
+    found.remote.push({ url, extras: extras || extrasOf(url), marker })
+  } else if (ARCHIVE.test(address)) {
+    found.remote.push({ url: `${url}${hashes}`, extras, marker })
+  } else {
+    found.names.push(name)
+    found.lines.push(text)
+  }
+  return undefined
+}
+
+/** `#egg=name[extra]`, as it was written before `name[extra] @ url` was. */
+function extrasOf(url: string): string {
+  return decodeURIComponent(url).match(/#(?:.*&)?egg=[\w.-]+(\[[^\]]*\])/)?.[1] ?? ''
+}
+
 function vcsMistake(url: string): string {
-  return `"${url}" is in a repository: a bundle holds wheels only. Build its wheel (pip wheel --no-deps "${url}") and name that file here.`
+  const what = /^(svn|bzr)/.test(url)
+    ? 'only git and hg are checked out here'
+    : 'not an address that can be read'
+  return `"${url}": ${what}. Build its wheel (pip wheel --no-deps "${url}") and name that file instead.`
 }
 
 function isPath(text: string): boolean {
@@ -149,21 +208,24 @@ function isPath(text: string): boolean {
 }
 
 function addLocal(found: Requirements, text: string, folder: string): string | undefined {
-  const [, written = '', extras = '', marker = ''] =
-    text.match(/^([^;[]+?)\s*(\[[^\]]*\])?\s*(?:;\s*(.*))?$/) ?? []
-  if (/^https?:/.test(written)) {
-    found.names.push(written)
-    found.lines.push(text)
-    return undefined
-  }
+  const [, written = '', extras = '', hashes = '', marker = ''] =
+    text.match(/^([^;[]+?)\s*(\[[^\]]*\])?((?:\s+--hash[ =]\S+)*)\s*(?:;\s*(.*))?$/) ?? []
   const path = localPath(written, folder)
   if (!existsSync(path)) return `there is no "${written}"`
-  found.local.push({ path, extras, marker })
+  return addFile(found, { path, extras, marker }, hashes)
+}
+
+function addFile(found: Requirements, source: LocalSource, hashes = ''): string | undefined {
+  const wanted = [...hashes.matchAll(/sha256:(\w+)/g)].map(([, digest]) => digest)
+  if (wanted.length > 0 && !wanted.includes(sha256(readFileSync(source.path)))) {
+    return `"${source.path}" has another sha256 than --hash says`
+  }
+  found.local.push(source)
   return undefined
 }
 
 function localPath(written: string, folder: string): string {
   if (written.startsWith('file:///')) return fileURLToPath(written)
-  const path = written.replace(/^file:/, '')
+  const path = fillVariables(written.replace(/^file:/, ''))
   return isAbsolute(path) ? path : resolve(folder, path)
 }

@@ -1,101 +1,166 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { UserError } from '../user-error.ts'
-import { type BuiltSource, buildLocalSources } from './build-local.ts'
+import { type BuiltSource, buildSources } from './build.ts'
 import type { Python } from './find-python.ts'
-import { markerEnvironment } from './markers.ts'
 import type { BundleParts } from './pack.ts'
-import { runPip } from './pip.ts'
+import { runPipForPlatform } from './pip-platform.ts'
 import { describePlatform, type Platform } from './platform.ts'
 import type { Requirements } from './requirements.ts'
-import { platformTags } from './tags.ts'
+import { buildFromIndex, nameOf, unmatched } from './sdist.ts'
+import { digestSource } from './source-digest.ts'
 import { normalizeName, parseWheelName, whyUnfit } from './wheel.ts'
 
-export interface ResolveJob {
+export interface ResolveWish {
   requirements: Requirements
   platform: Platform
   python: Python
   /** A folder that outlives the run. */
   cache: string
+  /** A folder that does not. */
+  folder: string
   report: (line: string) => void
 }
 
-/** Finds a wheel for everything that the requirements need on the platform; files go below `folder`. */
-export async function resolveWheels(job: ResolveJob, folder: string): Promise<BundleParts> {
-  const built = await buildLocalSources(job)
+export interface ResolveJob extends ResolveWish {
+  /** Arguments that tell pip of the indexes that the requirements name. */
+  indexOptions: string[]
+}
+
+/** Finds or builds a wheel for everything that the requirements need on the platform. */
+export async function resolveWheels(wish: ResolveWish): Promise<BundleParts> {
+  const job = { ...wish, indexOptions: await writeIndexOptions(wish) }
+  const built = await buildSources(job)
   refuseUnfit(
     built.map(({ wheel }) => wheel),
     job.platform,
   )
   job.report(`resolving for ${describePlatform(job.platform)}`)
-  const wheels = await downloadWheels(job, built, join(folder, 'wheels'))
+  const wheels = await downloadWheels(job, built)
   refuseUnfit(wheels, job.platform)
   return {
     platform: job.platform,
     roots: rootsOf(job.requirements, built, wheels),
     wheels,
-    pip: await pipFor(job, join(folder, 'tools')),
+    pip: await pipFor(job),
+    vcs: Object.fromEntries(built.flatMap(({ wheel, vcs }) => (vcs ? [[nameOfWheel(wheel), vcs]] : []))),
   }
 }
 
-async function downloadWheels(job: ResolveJob, built: BuiltSource[], folder: string): Promise<string[]> {
-  await mkdir(folder, { recursive: true })
-  const input = join(folder, '..', 'requirements.in')
-  await writeFile(input, [...job.requirements.lines, ...built.map(formatBuilt)].join('\n'))
-  const args = ['download', '--dest', folder, ...platformArguments(job.platform), '-r', input]
-  const { python, cache } = job
-  const run = { python, cache, markers: markerEnvironment(job.platform), cwd: folder }
-  if (!(await isComplete(job, () => runPip(args, { ...run, useIndex: false })))) {
-    job.report('asking the package index')
-    try {
-      await runPip(args, { ...run, useIndex: true })
-    } catch (error) {
-      throw explain(error, job.platform)
-    }
-  }
-  return (await readdir(folder)).map((file) => join(folder, file))
+/** In a file: the values of variables, as pip fills them in, are in no list of processes. */
+async function writeIndexOptions({ requirements, folder }: ResolveWish): Promise<string[]> {
+  const lines = requirements.lines.filter((line) => INDEX_OPTION.test(line))
+  if (lines.length === 0) return []
+  const file = join(folder, 'index-options.in')
+  await writeFile(file, lines.join('\n'))
+  return ['-r', file]
 }
 
-/** Where all requirements are local, what they need may be local too: then no index is asked. */
-async function isComplete({ requirements }: ResolveJob, resolve: () => Promise<void>): Promise<boolean> {
-  if (requirements.lines.length > 0) return false
+const INDEX_OPTION = /^(-i|-f|--(index-url|extra-index-url|no-index|find-links|trusted-host))\b/
+
+async function downloadWheels(job: ResolveJob, built: BuiltSource[]): Promise<string[]> {
+  const { requirements, folder } = job
+  const wheels = join(folder, 'wheels')
+  const fromSource = await buildUnwanted(job)
+  const tried = new Set<string>()
+  await mkdir(wheels)
+  for (;;) {
+    const input = join(folder, 'requirements.in')
+    await writeFile(input, (await inputLines(requirements, built, fromSource)).join('\n'))
+    const args = ['download', '--only-binary=:all:', '--dest', wheels, '-r', input]
+    const complaint = await complaintOf(() => download(job, args))
+    if (!complaint) return (await readdir(wheels)).map((file) => join(wheels, file))
+    if (!(await buildMissing(job, complaint, { fromSource, tried }))) throw explain(complaint, job.platform)
+  }
+}
+
+async function download(job: ResolveJob, args: readonly string[]): Promise<void> {
+  if (await isComplete(job, () => runPipForPlatform(args, job, { useIndex: false }))) return
+  job.report('asking the package index')
+  await runPipForPlatform(args, job)
+}
+
+async function complaintOf(work: () => Promise<void>): Promise<UserError | undefined> {
   try {
-    await resolve()
-    return true
+    await work()
+    return undefined
   } catch (error) {
-    if (error instanceof UserError) return false
+    if (error instanceof UserError) return error
     throw error
   }
 }
 
-/** Named by file, a local wheel cannot be taken over by a package of its name in an index. */
-function formatBuilt({ wheel, extras, marker }: BuiltSource): string {
-  const name = parseWheelName(wheel)?.name
-  const url = pathToFileURL(wheel).href
-  return `${name}${extras} @ ${url}${marker && ` ; ${marker}`}`
+/** Wheels that were built from the sources in an index, by package. */
+type FromSource = Map<string, string>
+
+/** What `--no-binary` names is built, whatever wheels there are. */
+async function buildUnwanted(job: ResolveJob): Promise<FromSource> {
+  const fromSource: FromSource = new Map()
+  for (const name of job.requirements.noBinary) {
+    const line = job.requirements.lines.find((candidate) => nameOf(candidate) === name)
+    const wheel = line && (await buildFromIndex(job, line, join(job.folder, 'sdists', name)))
+    if (wheel) fromSource.set(name, wheel)
+  }
+  return fromSource
 }
 
 /**
- * A platform names no patch release. What excludes early ones (`!=3.9.0`) must be found; a target that has one
- * refuses it itself. Markers are given the earliest instead: they ask for what later ones have built in.
+ * Builds what pip found no wheel for; false where that leads nowhere. A second requirement of the same package may
+ * come to light only once the first one is met: then another version is built.
  */
-const LATE_PATCH = 99
-
-function platformArguments(platform: Platform): string[] {
-  return [
-    '--only-binary=:all:',
-    '--implementation=cp',
-    `--python-version=${platform.python}.${LATE_PATCH}`,
-    ...[`cp${platform.python.replace('.', '')}`, 'abi3', 'none'].map((abi) => `--abi=${abi}`),
-    ...platformTags(platform).map((tag) => `--platform=${tag}`),
-  ]
+async function buildMissing(
+  job: ResolveJob,
+  complaint: UserError,
+  { fromSource, tried }: { fromSource: FromSource; tried: Set<string> },
+): Promise<boolean> {
+  let isFurther = false
+  for (const requirement of unmatched(complaint.message)) {
+    if (tried.has(requirement)) continue
+    tried.add(requirement)
+    const name = nameOf(requirement)
+    const line = job.requirements.lines.find((candidate) => nameOf(candidate) === name) ?? requirement
+    const wheel = await buildFromIndex(job, line, join(job.folder, 'sdists', `${tried.size}`))
+    if (wheel) fromSource.set(name, wheel)
+    isFurther ||= wheel !== undefined
+  }
+  return isFurther
 }
 
-function explain(error: unknown, platform: Platform): unknown {
-  if (!(error instanceof UserError)) return error
+/** What pip is asked for, with the wheels that were built here in their places. */
+async function inputLines(
+  { lines }: Requirements,
+  built: BuiltSource[],
+  fromSource: FromSource,
+): Promise<string[]> {
+  const isHashed = lines.some((line) => / --hash[ =]/.test(line))
+  const place = async (name: string, extras: string, wheel: string, marker: string) => {
+    const hash = isHashed ? ` --hash=sha256:${await digestSource(wheel)}` : ''
+    return `${name}${extras} @ ${pathToFileURL(wheel).href}${marker && ` ; ${marker}`}${hash}`
+  }
+  const written = lines.map((line) => {
+    const wheel = line.startsWith('-') ? undefined : fromSource.get(nameOf(line))
+    if (!wheel) return line
+    const [, extras = '', marker = ''] =
+      line.match(/^[\w.-]+\s*(\[[^\]]*\])?[^;]*?(?:;\s*(.*?))?(?:\s--hash.*)?$/) ?? []
+    return place(nameOf(line), extras, wheel, marker)
+  })
+  return Promise.all([
+    ...[...fromSource.values()].map((wheel) => `--find-links ${dirname(wheel)}`),
+    ...written,
+    // Named by file, a local wheel cannot be taken over by a package of its name in an index.
+    ...built.map(({ wheel, extras, marker }) => place(nameOfWheel(wheel), extras, wheel, marker)),
+  ])
+}
+
+/** Where all requirements are local, what they need may be local too: then no index is asked. */
+async function isComplete({ requirements }: ResolveJob, resolve: () => Promise<void>): Promise<boolean> {
+  return requirements.lines.length === 0 && (await complaintOf(resolve)) === undefined
+}
+
+function explain(error: UserError, platform: Platform): UserError {
   const hint = /No matching distribution|from versions: none/.test(error.message)
-    ? '\nEither the index does not have it, or no wheel of it fits: sources are not built for another machine.'
+    ? '\nEither the index does not have it, or neither a wheel of it fits nor is there a source to build one from.'
     : ''
   return new UserError(`could not resolve for ${describePlatform(platform)}:\n${error.message}${hint}`, {
     cause: error,
@@ -108,19 +173,25 @@ function refuseUnfit(files: readonly string[], platform: Platform): void {
 }
 
 function rootsOf({ names }: Requirements, built: BuiltSource[], wheels: string[]): string[] {
-  const asked = [...names.map(normalizeName), ...built.map(({ wheel }) => parseWheelName(wheel)?.name)]
-  const present = wheels.map((wheel) => parseWheelName(wheel)?.name ?? '')
+  const asked = [...names.map(normalizeName), ...built.map(({ wheel }) => nameOfWheel(wheel))]
+  const present = wheels.map(nameOfWheel)
   return [...new Set(present)].filter((name) => asked.includes(name))
 }
 
+function nameOfWheel(wheel: string): string {
+  return parseWheelName(wheel)?.name ?? ''
+}
+
 /** The Python's own pip where that runs on the platform's Python too, one from the index otherwise. */
-async function pipFor({ python, platform, cache, report }: ResolveJob, folder: string): Promise<string> {
+async function pipFor(job: ResolveJob): Promise<string> {
+  const { python, platform, report } = job
+  const folder = join(job.folder, 'tools')
   if (doesRunOn(python, platform)) return python.pip
   report(`fetching a pip that runs on Python ${platform.python}`)
   await mkdir(folder, { recursive: true })
-  const args = ['download', '--dest', folder, '--no-deps', ...platformArguments(platform), 'pip']
+  const args = ['download', '--only-binary=:all:', '--dest', folder, '--no-deps', ...job.indexOptions, 'pip']
   try {
-    await runPip(args, { python, cache, markers: markerEnvironment(platform), useIndex: true, cwd: folder })
+    await runPipForPlatform(args, job)
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     throw new UserError(

@@ -4,7 +4,7 @@ import { describePlatform, type Platform } from './platform.ts'
 import { readWheel, type WheelContents } from './read-wheel.ts'
 import type { Requirements } from './requirements.ts'
 import { NativeFiles } from './verify-natives.ts'
-import { type Need, resolveNeeds } from './verify-needs.ts'
+import { type Need, type Needs, resolveNeeds } from './verify-needs.ts'
 import { sharedPaths } from './verify-paths.ts'
 import { whyUnfit } from './wheel.ts'
 
@@ -46,14 +46,18 @@ async function findProblems({ wheels, platform, asked, python }: Verification): 
     const contents = await readOrTell(path, natives, problems)
     if (contents) readable.push({ ...contents, mistakes: [...contents.mistakes, ...natives.mistakes] })
   }
-  const { needs, mistakes } = await resolveNeeds({ wheels: readable, asked, platform, python })
+  const answer = await resolveNeeds({ wheels: readable, asked, platform, python })
+  return [...problems, ...problemsOf(readable, answer)]
+}
+
+/** What is wrong with wheels that could be read, each by itself and all together. */
+export function problemsOf(wheels: readonly WheelContents[], { needs, mistakes }: Needs): string[] {
   return [
-    ...problems,
-    ...readable.flatMap(({ file, mistakes }) => mistakes.map((mistake) => `"${file}": ${mistake}`)),
+    ...wheels.flatMap(({ file, mistakes }) => mistakes.map((mistake) => `"${file}": ${mistake}`)),
     ...mistakes.map(({ file, what }) => `"${file}": ${what}`),
-    ...twice(readable),
+    ...twice(wheels),
     ...unmet(needs),
-    ...sharedPaths(readable),
+    ...sharedPaths(wheels),
   ]
 }
 

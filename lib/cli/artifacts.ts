@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { type BundlePlan, provideBundle } from '../bundle/provide.ts'
+import { type BundlePlan, type MadeBundle, provideBundle } from '../bundle/provide.ts'
 import { archiveRevision } from '../code/archive.ts'
 import type { Revision } from '../code/revision.ts'
 import { type AppScope, bundleKey, codeKey } from '../release/keys.ts'
@@ -21,12 +21,16 @@ export async function makeBundle(
 ): Promise<Artifact> {
   return step('Bundle: looking for changes', async ({ news, result }) => {
     const made = await provideBundle(plan, { upgrade, report: news })
-    const { digest, file, size, isReused, why, manifest } = made
-    const wheels = Object.keys(manifest.members).filter((name) => name.startsWith('wheels/')).length
-    const short = digest.slice(0, 12)
-    result(`${isReused ? 'Reusing' : 'Made'} bundle ${short} (${wheels} wheels, ${formatSize(size)}): ${why}`)
+    const { digest, file, size } = made
+    result(describeMade(made))
     return { key: bundleKey(scope, digest), digest, local: { file, size } }
   })
+}
+
+export function describeMade({ digest, size, isReused, why, manifest }: MadeBundle): string {
+  const wheels = Object.keys(manifest.members).filter((name) => name.startsWith('wheels/')).length
+  const what = `bundle ${digest.slice(0, 12)} (${wheels} wheels, ${formatSize(size)})`
+  return `${isReused ? 'Reusing' : 'Made'} ${what}: ${why}`
 }
 
 export async function makeCode(

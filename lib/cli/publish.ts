@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { planBundle } from '../bundle/provide.ts'
 import { readRevision } from '../code/revision.ts'
 import type { ArtifactKind } from '../release/keys.ts'
 import { requestId } from '../release/request.ts'
-import { type Artifact, makeBundle, makeCode } from './artifacts.ts'
+import { type Artifact, makeCode } from './artifacts.ts'
+import { bundleSupplier } from './bundle-source.ts'
 import { desiredRelease } from './desired-release.ts'
 import { type AppOptions, type OpenedApp, openApp } from './open-app.ts'
 import { askFor } from './request.ts'
@@ -20,6 +20,8 @@ export interface PublishOptions extends AppOptions {
   dirty?: boolean | undefined
   /** Ask the package index again. */
   upgrade?: boolean | undefined
+  /** A bundle that is there already. */
+  from?: string | undefined
 }
 
 /** Makes, uploads, asks, follows. What is not published is taken from what the environment is to run. */
@@ -52,21 +54,16 @@ async function checkAll(
   options: PublishOptions,
 ): Promise<Suppliers> {
   const { config, store, scope } = app
-  const plan = kinds.includes('bundle') ? await planBundle(config) : undefined
+  const bundle = kinds.includes('bundle') ? await bundleSupplier(app, options) : undefined
   const revision = kinds.includes('code')
     ? await readRevision(config.folder, { dirty: options.dirty ?? false })
     : undefined
-  if (plan && revision) {
-    return {
-      bundle: () => makeBundle(scope, plan, options),
-      code: (folder) => makeCode(app, revision, folder),
-      revision: revision.name,
-    }
-  }
+  const code = revision && ((folder: string) => makeCode(app, revision, folder))
+  if (bundle && code) return { bundle, code, revision: revision.name }
   const desired = await desiredRelease(store, scope)
   return {
-    bundle: async () => (plan ? makeBundle(scope, plan, options) : desired.bundle),
-    code: async (folder) => (revision ? makeCode(app, revision, folder) : desired.code),
+    bundle: bundle ?? (async () => desired.bundle),
+    code: code ?? (async () => desired.code),
     revision: revision?.name ?? desired.revision,
   }
 }

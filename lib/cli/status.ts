@@ -1,4 +1,3 @@
-import Table from 'cli-table3'
 import type { ObjectStore } from '../aws/object-store.ts'
 import { type AppScope, rolloutsPrefix, stateKey } from '../release/keys.ts'
 import { type Outcome, type RolloutRecord, rolloutRecord } from '../release/record.ts'
@@ -6,6 +5,7 @@ import { EMPTY_STATE, type State, state as stateSchema } from '../release/state.
 import type { Verdict } from '../release/verdict.ts'
 import { colorsOf } from './colors.ts'
 import { secondsOf } from './follow.ts'
+import { GAP, plainTable } from './plain-table.ts'
 
 const colors = colorsOf(process.stdout)
 
@@ -108,13 +108,4 @@ function targetTable(rollouts: RolloutRecord[]): string[] {
 /** A target that fell silent may serve anything. */
 function servedBy({ current, outcome }: Verdict): string {
   return current ?? (outcome === 'failed' ? 'unknown' : 'nothing')
-}
-
-const GAP = '  '
-
-function plainTable(head: string[]) {
-  const border = { top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '' }
-  const rest = { 'bottom-left': '', 'bottom-right': '', left: '', 'left-mid': '', mid: '', 'mid-mid': '' }
-  const chars = { ...border, ...rest, right: '', 'right-mid': '', middle: GAP }
-  return new Table({ head, chars, style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 } })
 }

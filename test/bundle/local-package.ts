@@ -8,6 +8,8 @@ export interface PackageOptions {
   requiresPython?: string
   /** `py3-none-any` unless told. */
   tag?: string
+  /** Beside the module, and in the wheel. */
+  native?: Buffer
 }
 
 /** A source package that brings its own build backend, so that no index is needed to build it. */
@@ -19,6 +21,7 @@ export function writePackage(folder: string, options: PackageOptions): string {
     `[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["_backend"]\n`,
   )
   writeFileSync(join(folder, `${name}.py`), `version = "${version}"\n`)
+  if (options.native) writeFileSync(join(folder, 'native.so'), options.native)
   writeFileSync(
     join(folder, '_backend', 'backend.py'),
     BACKEND.replace('@@', JSON.stringify(JSON.stringify({ name, version, requires, requiresPython, tag }))),
@@ -36,6 +39,9 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     metadata += ["Requires-Dist: " + requirement for requirement in P["requires"]]
     with open(P["name"] + ".py", "rb") as module:
         files = {P["name"] + ".py": module.read()}
+    if os.path.exists("native.so"):
+        with open("native.so", "rb") as native:
+            files["native.so"] = native.read()
     files[INFO + "/METADATA"] = ("\\n".join(metadata) + "\\n").encode()
     files[INFO + "/WHEEL"] = ("Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: %s\\n" % P["tag"]).encode()
     hashed = lambda content: base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -9,10 +9,14 @@ import { type PackageOptions, writePackage } from './local-package.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 /** A package index (PEP 503) on loopback, with real wheels; serves until the test has ended. */
-export async function startIndex(packages: readonly PackageOptions[]) {
+export async function startIndex(
+  packages: readonly PackageOptions[],
+  sources: readonly PackageOptions[] = [],
+) {
   const folder = join(temporaryFolder(), 'wheels')
   mkdirSync(folder)
   for (const options of packages) await buildWheel(options, folder)
+  for (const options of sources) await packSource(options, folder)
   const asked: string[] = []
   const server = createServer((request, response) => {
     const [, kind = '', name = ''] = (request.url ?? '').split('/')
@@ -31,6 +35,17 @@ export async function startIndex(packages: readonly PackageOptions[]) {
     server.close()
   })
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/simple`, folder, asked }
+}
+
+/** An sdist. */
+export async function packSource(options: PackageOptions, folder: string): Promise<string> {
+  const { name, version = '1.0' } = options
+  const cwd = temporaryFolder()
+  const top = `${name}-${version}`
+  writePackage(join(cwd, top), options)
+  writeFileSync(join(cwd, top, 'PKG-INFO'), `Metadata-Version: 2.1\nName: ${name}\nVersion: ${version}\n`)
+  await execa('tar', ['-czf', join(folder, `${top}.tar.gz`), top], { cwd })
+  return join(folder, `${top}.tar.gz`)
 }
 
 /** Without pip: only its front end is slow. */

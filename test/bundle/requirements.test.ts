@@ -70,11 +70,13 @@ describe('a requirements file', () => {
   it('reports every line that cannot be used, with its file and number', () => {
     const folder = folderWith({
       'requirements.txt': 'flask\n-r more.txt\n./nowhere\n-r absent.txt\n',
-      'more.txt': '\n== 3\ngit+https://example.com/x.git\n',
+      'more.txt': '\n== 3\nsvn+https://me:secret@example.com/x\n',
     })
     expect(mistakesOf(() => readRequirements(folder, 'requirements.txt'))).toEqual([
       'more.txt:2: "== 3" is not a requirement',
-      expect.stringMatching(/^more.txt:3: "git\+https:\/\/example.com\/x.git" is in a repository/),
+      expect.stringMatching(
+        /^more.txt:3: "svn\+https:\/\/\*{4}@example.com\/x": only git and hg are checked out/,
+      ),
       'requirements.txt:3: there is no "./nowhere"',
       `no requirements file ${join(folder, 'absent.txt')} (named in requirements.txt:4)`,
     ])

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -100,6 +100,24 @@ describe('publish-code and publish-bundle', () => {
     const bundle = await publish('publish-bundle', repository.folder, bucket)
     expect(bundle.asked).toMatchObject({ code: asked.code, revision: asked.revision })
     expect(bundle.asked.bundle).not.toEqual(asked.bundle)
+  })
+
+  it('take a bundle that is there: one of format 1 converted, another as it is', async () => {
+    const [bucket, repository] = [await startBucket(), await teamRepository()]
+    const { asked } = await publish('publish-release', repository.folder, bucket)
+    await deploy(bucket, asked)
+    const legacy = new URL('../bundle/data/legacy.pybundle', import.meta.url).pathname
+    const converted = await publish('publish-bundle', repository.folder, bucket, '--from', legacy)
+    expect(converted.err).toMatch(/building alpha[\s\S]*Made bundle/)
+    expect(converted.asked).toMatchObject({ code: asked.code })
+
+    const old = join(cache, 'pybundle/bundles')
+    const [file = ''] = readdirSync(old).filter((name) =>
+      readFileSync(join(old, name)).includes('alpha-1.2-py3-none-any.whl'),
+    )
+    const again = await publish('publish-bundle', repository.folder, bucket, '--from', join(old, file))
+    expect(again.asked.bundle).toEqual(converted.asked.bundle)
+    expect(again.err).toMatch(/The bucket has bundle/)
   })
 
   it.each(['publish-code', 'publish-bundle'])('ask for both the first time: %s', async (command) => {

@@ -1,0 +1,11 @@
+import { findPython } from './find-python.ts'
+import { unpackLegacy } from './legacy-unpack.ts'
+import { type BundlePlan, type BundleWish, planBundle } from './provide.ts'
+import { noRequirements } from './requirements.ts'
+
+/** Plans a bundle of everything in one of format 1, which is unpacked below `folder`: that must outlive the making. */
+export async function planFromLegacy(file: string, wish: BundleWish, folder: string): Promise<BundlePlan> {
+  const trees = await unpackLegacy(file, folder, await findPython(wish.python))
+  const local = trees.map((path) => ({ path, extras: '', marker: '' }))
+  return planBundle(wish, { ...noRequirements(), local })
+}
