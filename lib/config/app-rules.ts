@@ -20,15 +20,21 @@ const presetHasAPython = rule(['platform', 'python'], ({ platform, python }) =>
     : [{ key: ['python'], what: 'is missing; must be the Python version on the targets, such as "3.11"' }],
 )
 
-const pathsStayInside = rule(['requirements', 'shared_paths'], ({ requirements, shared_paths }) => {
-  const paths = [
-    { key: ['requirements'], path: requirements },
-    ...shared_paths.map((path, index) => ({ key: ['shared_paths', index], path })),
-  ]
-  return paths
-    .filter(({ path }) => posix.isAbsolute(path) || posix.normalize(path).split('/').includes('..'))
-    .map(({ key }) => ({ key, what: "must be a path inside the app's folder" }))
-})
+const requirementsStayInside = rule(['requirements'], ({ requirements }) =>
+  leavesTheFolder(requirements) ? [{ key: ['requirements'], what: INSIDE }] : [],
+)
+
+const sharedPathsStayInside = rule(['shared_paths'], ({ shared_paths }) =>
+  shared_paths.flatMap((path, index) =>
+    leavesTheFolder(path) ? [{ key: ['shared_paths', index], what: INSIDE }] : [],
+  ),
+)
+
+const INSIDE = "must be a path inside the app's folder"
+
+function leavesTheFolder(path: string): boolean {
+  return posix.isAbsolute(path) || posix.normalize(path).split('/').includes('..')
+}
 
 const checkHasAMigration = rule(
   ['migrate_command', 'migrate_check_command'],
@@ -50,7 +56,8 @@ const environmentsAreNames = rule(['environments'], ({ environments }) =>
 export const APP_RULES: readonly Rule<AppTable>[] = [
   platformIsKnown,
   presetHasAPython,
-  pathsStayInside,
+  requirementsStayInside,
+  sharedPathsStayInside,
   checkHasAMigration,
   environmentsAreNames,
 ]

@@ -98,6 +98,16 @@ describe("the app's configuration", () => {
   })
 })
 
+describe('a rule', () => {
+  it('holds for a key also when another key is wrong', () => {
+    write(
+      'pybundle.toml',
+      'app = "shop"\nplatform = "this-machine"\nrequirements = 3\nshared_paths = ["/var"]\n',
+    )
+    expect(mistakes()).toContain("shared_paths[0]: must be a path inside the app's folder")
+  })
+})
+
 describe('the reference of pybundle.toml', () => {
   const reference = new URL('../../docs/reference/', import.meta.url).pathname
 
