@@ -25,12 +25,19 @@ const EXPLANATIONS: Record<string, string> = {
 export function explainAwsError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof UserError) return error
   const name = namesOf(error).find((known) => known in EXPLANATIONS)
-  if (name) return new UserError(`AWS: ${EXPLANATIONS[name]} (${error.message || name}).`, { cause: error })
+  if (name) return new UserError(`AWS: ${EXPLANATIONS[name]} (${detail(error, name)}).`, { cause: error })
   if (/^Region is missing/.test(error.message)) {
     const hint = 'name it with "region" in the configuration of this environment, or --region'
     return new UserError(`AWS: no region: ${hint}.`, { cause: error })
   }
   return error
+}
+
+/** S3 names the bucket beside its message, not in it. */
+function detail(error: Error, name: string): string {
+  const { BucketName: bucket } = error as { BucketName?: unknown }
+  const message = error.message || name
+  return typeof bucket === 'string' && !message.includes(bucket) ? `${message}: "${bucket}"` : message
 }
 
 /** A HEAD is answered without a body, so with nothing but a status. */

@@ -62,7 +62,7 @@ describe('a mistake', () => {
     }
     expect(await status({ AWS_SECRET_ACCESS_KEY: 'x' })).toMatch(/^1 AWS: the secret access key is wrong/)
     expect(await status({ AWS_ACCESS_KEY_ID: 'x' })).toMatch(/^1 AWS: AWS does not know this access key/)
-    expect(await status({}, '--bucket', 'other')).toMatch(/^1 AWS: there is no such bucket/)
+    expect(await status({}, '--bucket', 'other')).toMatch(/^1 AWS: there is no such bucket.*"other"\)\.$/m)
     expect(await status({}, '--region', 'us-east-1')).toMatch(/^1 AWS: the bucket is in another region/)
     expect(await status({ AWS_ENDPOINT_URL: 'http://127.0.0.1:9' })).toMatch(/^1 AWS: nothing answers there/)
   })
