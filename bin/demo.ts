@@ -94,8 +94,8 @@ function nextSteps({ url }: Cloud, { repository }: Team): string {
   return [
     '',
     'Everything is left running; Ctrl-C stops it. In another terminal, try:',
-    `  . .local/demo/env                                      # points any AWS client at ${url}`,
-    '  npx pybundle status --environment production',
+    `  . ${DIRECTORY}/env    # points any AWS client at ${url}`,
+    `  npm run status -- --environment production --app ${resolve(ROOT, example)}`,
     `  cd ${repository}        # the team's repository: change something, commit it, and`,
     `  npm --prefix ${ROOT} run publish-release -- --environment staging`,
     '  aws s3 ls --recursive s3://$PYBUNDLE_BUCKET            # with any S3 client',

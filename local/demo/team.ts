@@ -35,6 +35,9 @@ export class Team {
       filter: (path) => !/\/(revisions|\.venv)$/.test(path),
     })
     await team.#git('init', '--quiet', '--initial-branch=main')
+    // For who goes on in it by hand, too.
+    await team.#git('config', 'user.name', 'Demo')
+    await team.#git('config', 'user.email', 'demo@example.com')
     await team.#commit('First revision')
     return team
   }
@@ -71,16 +74,7 @@ export class Team {
 
   async #commit(message: string): Promise<void> {
     await this.#git('add', '--all')
-    await this.#git(
-      '-c',
-      'user.name=Demo',
-      '-c',
-      'user.email=demo@example.com',
-      'commit',
-      '--quiet',
-      '-m',
-      message,
-    )
+    await this.#git('commit', '--quiet', '-m', message)
   }
 
   #git(...args: string[]) {
