@@ -7,8 +7,9 @@ import type { Python } from './find-python.ts'
 import type { BundleParts } from './pack.ts'
 import { runPipForPlatform } from './pip-platform.ts'
 import { describePlatform, type Platform } from './platform.ts'
+import { nameOf } from './requirement-name.ts'
 import type { Requirements } from './requirements.ts'
-import { buildFromIndex, nameOf, unmatched } from './sdist.ts'
+import { buildFromIndex, unmatched } from './sdist.ts'
 import { digestSource } from './source-digest.ts'
 import { normalizeName, parseWheelName, whyUnfit } from './wheel.ts'
 
@@ -64,11 +65,13 @@ async function downloadWheels(job: ResolveJob, built: BuiltSource[]): Promise<st
   const wheels = join(folder, 'wheels')
   const fromSource = await buildUnwanted(job)
   const tried = new Set<string>()
+  const constraints = join(folder, 'constraints.txt')
   await mkdir(wheels)
+  await writeFile(constraints, requirements.constraints.join('\n'))
   for (;;) {
     const input = join(folder, 'requirements.in')
     await writeFile(input, (await inputLines(requirements, built, fromSource)).join('\n'))
-    const args = ['download', '--only-binary=:all:', '--dest', wheels, '-r', input]
+    const args = ['download', '--only-binary=:all:', '--dest', wheels, '-c', constraints, '-r', input]
     const complaint = await complaintOf(() => download(job, args))
     if (!complaint) return (await readdir(wheels)).map((file) => join(wheels, file))
     if (!(await buildMissing(job, complaint, { fromSource, tried }))) throw explain(complaint, job.platform)
