@@ -11,6 +11,7 @@ import { nameOf } from './requirement-name.ts'
 import type { Requirements } from './requirements.ts'
 import { buildFromIndex, unmatched } from './sdist.ts'
 import { digestSource } from './source-digest.ts'
+import { pinWithUv } from './uv.ts'
 import { normalizeName, parseWheelName, whyUnfit } from './wheel.ts'
 
 export interface ResolveWish {
@@ -66,16 +67,25 @@ async function downloadWheels(job: ResolveJob, built: BuiltSource[]): Promise<st
   const fromSource = await buildUnwanted(job)
   const tried = new Set<string>()
   const constraints = join(folder, 'constraints.txt')
+  let pins = await pinsFor(job, await inputLines(requirements, built, fromSource))
   await mkdir(wheels)
-  await writeFile(constraints, requirements.constraints.join('\n'))
   for (;;) {
     const input = join(folder, 'requirements.in')
+    await writeFile(constraints, [...requirements.constraints, ...pins].join('\n'))
     await writeFile(input, (await inputLines(requirements, built, fromSource)).join('\n'))
     const args = ['download', '--only-binary=:all:', '--dest', wheels, '-c', constraints, '-r', input]
     const complaint = await complaintOf(() => download(job, args))
     if (!complaint) return (await readdir(wheels)).map((file) => join(wheels, file))
-    if (!(await buildMissing(job, complaint, { fromSource, tried }))) throw explain(complaint, job.platform)
+    if (pins.length > 0) pins = []
+    else if (!(await buildMissing(job, complaint, { fromSource, tried })))
+      throw explain(complaint, job.platform)
   }
+}
+
+/** What is pinned already, or local, needs no choice. */
+async function pinsFor(job: ResolveJob, lines: readonly string[]): Promise<string[]> {
+  const asked = job.requirements.lines.filter((line) => !line.startsWith('-'))
+  return asked.every((line) => /==[^*]+--hash/.test(line)) ? [] : pinWithUv(job, lines)
 }
 
 async function download(job: ResolveJob, args: readonly string[]): Promise<void> {
