@@ -6,6 +6,7 @@ import { explainAwsError } from '../lib/cli/explain-aws-error.ts'
 import type { InspectOptions } from '../lib/cli/inspect.ts'
 import type { LocalOptions } from '../lib/cli/local.ts'
 import type { AppOptions } from '../lib/cli/open-app.ts'
+import type { ProbeOptions } from '../lib/cli/probe.ts'
 import type { PromoteOptions } from '../lib/cli/promote.ts'
 import type { PublishOptions } from '../lib/cli/publish.ts'
 import { UserError } from '../lib/user-error.ts'
@@ -132,6 +133,23 @@ program
   )
   .action(async (file: string, options: InspectOptions) => {
     process.exitCode = await (await import('../lib/cli/inspect.ts')).inspect(file, options)
+  })
+
+program
+  .command('probe')
+  .argument(
+    '[answer]',
+    'what the command printed on the target: the line itself, a file, or - for standard input',
+  )
+  .description('Find out what platform a target is: print a command to run there, and read what it answers.')
+  .option('--python <command>', "the target's interpreter (python3)")
+  .option('--json', 'as JSON')
+  .addHelpText(
+    'after',
+    '\nExamples:\n  pybundle probe --python python3.11\n  pybundle probe | ssh target sh | pybundle probe -',
+  )
+  .action(async (answer: string | undefined, options: ProbeOptions) => {
+    process.exitCode = await (await import('../lib/cli/probe.ts')).probe(answer, options)
   })
 
 appCommand('diff', 'What changes between two bundles, or from what an environment runs to a bundle.', [
