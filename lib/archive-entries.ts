@@ -136,7 +136,7 @@ function refuseKind(entry: Entry, links: boolean): void {
   const name = `"${entry.fileName}"`
   if (entry.isEncrypted()) throw new UserError(`${name} is encrypted`)
   const accepted = isFolder ? [0, FOLDER] : [0, REGULAR, ...(links ? [LINK] : [])]
-  if (!accepted.includes(kind)) throw new UserError(`${name} is ${KINDS[kind] ?? 'no file'}`)
+  if (!accepted.includes(kind)) throw new UserError(`${name} is ${KINDS.get(kind) ?? 'no file'}`)
   if (!isFolder) refuseSpecialBits(entry.fileName, mode)
 }
 
@@ -155,14 +155,14 @@ export function refuseLinkOut(name: string, target: string): void {
   if (isOut) throw new UserError(`"${printable(name)}" links out of the archive, to "${printable(target)}"`)
 }
 
-const KINDS: Record<number, string> = {
-  21609: 'a symbolic link',
-  14406: 'a block device',
-  4802: 'a character device',
-  2401: 'a pipe',
-  26411: 'a socket',
-  9604: 'a folder by its mode, a file by its name',
-}
+const KINDS = new Map([
+  [LINK, 'a symbolic link'],
+  [0o060000, 'a block device'],
+  [0o020000, 'a character device'],
+  [0o010000, 'a pipe'],
+  [0o140000, 'a socket'],
+  [FOLDER, 'a folder by its mode, a file by its name'],
+])
 
 function fold(name: string): string {
   return name.normalize('NFC').toLowerCase()
