@@ -40,6 +40,7 @@ export async function resolveWheels(wish: ResolveWish): Promise<BundleParts> {
   )
   job.report(`resolving for ${describePlatform(job.platform)}`)
   const wheels = await downloadWheels(job, built)
+  refuseSources(wheels)
   refuseUnfit(wheels, job.platform)
   return {
     platform: job.platform,
@@ -178,6 +179,15 @@ function explain(error: UserError, platform: Platform): UserError {
   return new UserError(`could not resolve for ${describePlatform(platform)}:\n${error.message}${hint}`, {
     cause: error,
   })
+}
+
+/** pip saves the source of what a package's metadata names by its address, whatever it was told of wheels. */
+function refuseSources(files: readonly string[]): void {
+  const sources = files.map((file) => basename(file)).filter((file) => !file.endsWith('.whl'))
+  if (sources.length === 0) return
+  throw new UserError(
+    `${sources.join(', ')}: another package names it by the address of its source, which no target should have to build. Put a wheel of it into an index, and have that package ask for it by name.`,
+  )
 }
 
 function refuseUnfit(files: readonly string[], platform: Platform): void {
