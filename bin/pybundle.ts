@@ -59,6 +59,10 @@ function runs<Options>(command: Command, action: (options: Options) => Promise<n
 }
 
 const DIRTY = ['--dirty', 'take the files as they are, committed or not; the revision is marked'] as const
+const REVISION = [
+  '--revision <name>',
+  'a commit, tag or branch of git or Mercurial, instead of what is checked out',
+] as const
 const FROM = [
   '--from <bundle>',
   'not from the requirements, but from a bundle that is there; one of format 1 (pip bundle) is converted',
@@ -100,9 +104,12 @@ runs<PublishOptions>(
     'Upload the code of the commit that is checked out, and roll it out with the bundle that the environment has.',
     [
       'pybundle publish-code --environment staging',
+      'pybundle publish-code --environment staging --revision v1.4.2',
       'pybundle publish-code --environment staging --detach --json',
     ],
-  ).option(...DIRTY),
+  )
+    .option(...DIRTY)
+    .option(...REVISION),
   async (options) => (await import('../lib/cli/publish-code.ts')).publishCode(options),
 )
 

@@ -29,6 +29,8 @@ export interface AppConfig {
   python?: string | undefined
   /** What is not archived, in .gitignore's patterns. */
   exclude: string[]
+  /** What looks like a secret and is archived all the same, in the same patterns. */
+  includeSecrets: string[]
   prepareCommand?: string | undefined
   migrateCommand?: string | undefined
   migrateCheckCommand?: string | undefined
@@ -52,6 +54,7 @@ const app = table({
     .regex(/^3\.\d+$/, 'must be a Python version such as "3.11", in quotes')
     .optional(),
   exclude: listOf(text('a pattern'), 'patterns').default([]),
+  include_secrets: listOf(text('a pattern'), 'patterns').default([]),
   prepare_command: text('a command').optional(),
   migrate_command: text('a command').optional(),
   migrate_check_command: text('a command').optional(),
@@ -121,6 +124,7 @@ function normalize(file: string, content: AppTable): AppConfig {
     platform: content.platform,
     python: content.python,
     exclude: content.exclude,
+    includeSecrets: content.include_secrets,
     prepareCommand: content.prepare_command,
     migrateCommand: content.migrate_command,
     migrateCheckCommand: content.migrate_check_command,
