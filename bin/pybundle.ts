@@ -6,6 +6,7 @@ import { explainAwsError } from '../lib/cli/explain-aws-error.ts'
 import type { InspectOptions } from '../lib/cli/inspect.ts'
 import type { LocalOptions } from '../lib/cli/local.ts'
 import type { AppOptions } from '../lib/cli/open-app.ts'
+import type { ProbeOptions } from '../lib/cli/probe.ts'
 import type { PromoteOptions } from '../lib/cli/promote.ts'
 import type { PublishOptions } from '../lib/cli/publish.ts'
 import { UserError } from '../lib/user-error.ts'
@@ -59,6 +60,10 @@ function runs<Options>(command: Command, action: (options: Options) => Promise<n
 }
 
 const DIRTY = ['--dirty', 'take the files as they are, committed or not; the revision is marked'] as const
+const REVISION = [
+  '--revision <name>',
+  'a commit, tag or branch of git or Mercurial, instead of what is checked out',
+] as const
 const FROM = [
   '--from <bundle>',
   'not from the requirements, but from a bundle that is there; one of format 1 (pip bundle) is converted',
@@ -100,9 +105,12 @@ runs<PublishOptions>(
     'Upload the code of the commit that is checked out, and roll it out with the bundle that the environment has.',
     [
       'pybundle publish-code --environment staging',
+      'pybundle publish-code --environment staging --revision v1.4.2',
       'pybundle publish-code --environment staging --detach --json',
     ],
-  ).option(...DIRTY),
+  )
+    .option(...DIRTY)
+    .option(...REVISION),
   async (options) => (await import('../lib/cli/publish-code.ts')).publishCode(options),
 )
 
@@ -133,6 +141,23 @@ program
   )
   .action(async (file: string, options: InspectOptions) => {
     process.exitCode = await (await import('../lib/cli/inspect.ts')).inspect(file, options)
+  })
+
+program
+  .command('probe')
+  .argument(
+    '[answer]',
+    'what the command printed on the target: the line itself, a file, or - for standard input',
+  )
+  .description('Find out what platform a target is: print a command to run there, and read what it answers.')
+  .option('--python <command>', "the target's interpreter (python3)")
+  .option('--json', 'as JSON')
+  .addHelpText(
+    'after',
+    '\nExamples:\n  pybundle probe --python python3.11\n  pybundle probe | ssh target sh | pybundle probe -',
+  )
+  .action(async (answer: string | undefined, options: ProbeOptions) => {
+    process.exitCode = await (await import('../lib/cli/probe.ts')).probe(answer, options)
   })
 
 appCommand('diff', 'What changes between two bundles, or from what an environment runs to a bundle.', [

@@ -76,7 +76,7 @@ async function readWheels(
     // It is stored as it is: what a bundle holds can be read in place.
     const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true })
     const part = partOf(source, fileDataStart, entry.uncompressedSize)
-    const natives = new NativeFiles(manifest.platform)
+    const natives = new NativeFiles(name, manifest.platform)
     const wheel = await readWheelFrom(part, basename(name), (...file) => natives.visit(...file))
     wheels.push({ ...wheel, mistakes: [...wheel.mistakes, ...natives.mistakes] })
   }

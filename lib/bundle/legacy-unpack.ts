@@ -2,6 +2,7 @@ import { createWriteStream } from 'node:fs'
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { readMember } from '../archive-entries.ts'
 import { UserError } from '../user-error.ts'
 import type { Python } from './find-python.ts'
 import { treesOf, useLegacy } from './legacy.ts'
@@ -20,7 +21,7 @@ export async function unpackLegacy(file: string, folder: string, python: Python)
       await mkdir(dirname(path), { recursive: true })
       const isExecutable = ((entry.externalFileAttributes >>> 16) & 0o100) !== 0
       const output = createWriteStream(path, { flags: 'wx', mode: isExecutable ? 0o755 : 0o644 })
-      await pipeline(await zip.openReadStreamPromise(entry), output)
+      await pipeline(readMember(zip, entry), output)
     }
     return trees.map((tree) => join(folder, tree))
   })

@@ -1,8 +1,7 @@
-import { buffer } from 'node:stream/consumers'
 import type { Entry, ZipFile } from 'yauzl'
+import { isZipComplaint, readEntries, readMember } from '../archive-entries.ts'
 import { UserError } from '../user-error.ts'
 import { type LegacyCheckout, NOTE_NAMES, parseNote } from './legacy-notes.ts'
-import { isZipComplaint, readEntries } from './read-entries.ts'
 import { LEGACY_MANIFESTS } from './read-manifest.ts'
 import { openRanges, type RangeSource, withFile } from './read-ranges.ts'
 import { normalizeName } from './wheel.ts'
@@ -109,5 +108,7 @@ async function readText(zip: ZipFile, entry: Entry | undefined): Promise<string>
   if (!entry) return ''
   if (entry.uncompressedSize > TEXT_LIMIT)
     throw new UserError(`"${entry.fileName}" has ${entry.uncompressedSize} bytes`)
-  return (await buffer(await zip.openReadStreamPromise(entry))).toString('utf8')
+  const chunks: Buffer[] = []
+  for await (const chunk of readMember(zip, entry)) chunks.push(chunk)
+  return Buffer.concat(chunks).toString('utf8')
 }

@@ -39,6 +39,8 @@ print(json.dumps([applies(marker) for marker in json.loads(sys.argv[3])]))
 export async function whichApply<T extends { marker: string }>(
   asked: readonly T[],
   { platform, python }: { platform: Platform; python: Python },
+  /** Instead of what the platform says. */
+  changes: Record<string, string> = {},
 ): Promise<T[]> {
   if (asked.every(({ marker }) => !marker)) return [...asked]
   const markers = asked.map(({ marker }) => marker || 'python_version > "2"')
@@ -47,7 +49,7 @@ export async function whichApply<T extends { marker: string }>(
     '-c',
     EVALUATE,
     python.pip,
-    JSON.stringify(markerEnvironment(platform)),
+    JSON.stringify({ ...markerEnvironment(platform), ...changes }),
     JSON.stringify(markers),
   ]
   const { stdout } = await execa(python.executable, args)

@@ -23,7 +23,7 @@ export function runPipForPlatform(
  * A platform names no patch release. What excludes early ones (`!=3.9.0`) must be found; a target that has one
  * refuses it itself. Markers are given the earliest instead: they ask for what later ones have built in.
  */
-const LATE_PATCH = 99
+export const LATE_PATCH = 99
 
 function platformArguments(platform: Platform): string[] {
   return [

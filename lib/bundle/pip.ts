@@ -57,6 +57,21 @@ export async function runPip(args: readonly string[], run: PipRun): Promise<void
 /** 1980-01-01, the first day of zip: one source makes one wheel, whenever it is built. */
 const SOURCE_DATE_EPOCH = '315532800'
 
+/** What pip is told of indexes by its files and by the environment: `index-url` and the like. */
+export async function pipSettings(python: Python, cache: string): Promise<Record<string, string>> {
+  const pip = await unpackPip(python, cache)
+  const { stdout } = await execa(python.executable, [join(pip, 'pip'), 'config', 'list'], {
+    reject: false,
+    stdin: 'ignore',
+    env: pipEnvironment(process.env, true),
+    extendEnv: false,
+  })
+  const settings = [...stdout.matchAll(/^(?:global|install|download|:env:)\.([\w-]+)='(.*)'$/gm)]
+  return Object.fromEntries(
+    settings.map(([, key = '', value = '']) => [key, value.replaceAll('\\n', ' ').trim()]),
+  )
+}
+
 /** Run from its wheel, pip takes twice as long: it is compiled anew each time. */
 async function unpackPip({ executable, version, pip }: Python, cache: string): Promise<string> {
   const folder = join(cache, 'pip', `${basename(pip, '.whl')}-${version}`)

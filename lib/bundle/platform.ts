@@ -33,8 +33,23 @@ const PRESETS = Object.fromEntries(
 
 export const PLATFORM_NAMES: readonly string[] = [THIS_MACHINE, ...Object.keys(PRESETS)]
 
+/** One that no preset names, as `pybundle probe` tells it: `glibc-2.34-x86_64`. */
+const EXACT = /^(glibc|musl|macos)-(\d+\.\d+)-(\w+)$/
+
+export function platformName({ machine, libc }: Pick<Platform, 'machine' | 'libc'>): string {
+  return [...libc, machine].join('-')
+}
+
+export function isPlatformName(name: string): boolean {
+  return PLATFORM_NAMES.includes(name) || EXACT.test(name)
+}
+
 /** `probed` is the laptop, which `this-machine` means; the configuration's rules hold that a preset has a Python. */
 export function platformOf(name: string, python: string | undefined, probed: Platform): Platform {
+  const [, libc, version = '', machine = ''] = name.match(EXACT) ?? []
+  if (libc === 'glibc' || libc === 'musl' || libc === 'macos') {
+    return { machine, libc: [libc, version], python: python ?? probed.python }
+  }
   const [, preset] = Object.entries(PRESETS).find(([known]) => known === name) ?? []
   if (!preset) return probed
   return { machine: preset.machine, libc: ['glibc', preset.libc[1] ?? ''], python: python ?? probed.python }

@@ -5,11 +5,12 @@ import { type Digest, sha256 } from '../release/digest.ts'
 import { UserError } from '../user-error.ts'
 import { cacheFolder } from './cache.ts'
 import { findPython, type Python } from './find-python.ts'
+import { readInputs } from './inputs.ts'
 import { BUNDLE_FORMAT, type BundleManifest } from './manifest.ts'
 import { packBundle } from './pack.ts'
 import { describePlatform, type Platform, platformOf, THIS_MACHINE } from './platform.ts'
 import { readBundle } from './read.ts'
-import { type Requirements, readRequirements } from './requirements.ts'
+import type { Requirements } from './requirements.ts'
 import { resolveWheels } from './resolve.ts'
 import { digestSource } from './source-digest.ts'
 import { askedBy, verifyWheels } from './verify.ts'
@@ -47,10 +48,7 @@ export interface ProvideOptions {
 }
 
 /** Finds out, before anything else is done, whether a bundle can be made here. */
-export async function planBundle(
-  wish: BundleWish,
-  requirements = readRequirements(wish.folder, wish.requirements),
-): Promise<BundlePlan> {
+export async function planBundle(wish: BundleWish, given?: Requirements): Promise<BundlePlan> {
   const python = await findPython(wish.python)
   const platform = platformOf(wish.platform, wish.python, python.platform)
   if (wish.platform === THIS_MACHINE && wish.python && wish.python !== platform.python) {
@@ -58,6 +56,7 @@ export async function planBundle(
       `the configuration wants Python ${wish.python} on this machine, but there is only ${python.executable} (${python.version}). Install python${wish.python}, or change "python".`,
     )
   }
+  const requirements = given ?? (await readInputs(wish.folder, wish.requirements, { platform, python }))
   return { requirements, python, platform }
 }
 
@@ -92,6 +91,8 @@ async function digestInputs({ requirements, platform, python }: BundlePlan): Pro
     BUNDLE_FORMAT,
     platform,
     basename(python.pip),
+    requirements.remote,
+    requirements.names,
     await Promise.all(files),
     await Promise.all(local),
   ]

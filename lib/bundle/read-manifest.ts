@@ -1,9 +1,9 @@
 import { buffer } from 'node:stream/consumers'
 import type { Entry, ZipFile } from 'yauzl'
+import { isZipComplaint, readEntries } from '../archive-entries.ts'
 import type { Digest } from '../release/digest.ts'
 import { UserError } from '../user-error.ts'
 import { type BundleManifest, bundleId, bundleManifest, MANIFEST_NAME } from './manifest.ts'
-import { isZipComplaint, readEntries } from './read-entries.ts'
 import { openRanges, type RangeSource } from './read-ranges.ts'
 
 export interface OpenBundle {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
 import type { Entry, ZipFile } from 'yauzl'
+import { isZipComplaint, readEntries, readMember } from '../archive-entries.ts'
 import { UserError } from '../user-error.ts'
-import { isZipComplaint, readEntries } from './read-entries.ts'
 import { openRanges, type RangeSource, withFile } from './read-ranges.ts'
 import { normalizeName, parseWheelName } from './wheel.ts'
 
@@ -71,7 +71,7 @@ async function readMembers(zip: ZipFile, entries: Map<string, Entry>, visitNativ
     const hash = createHash('sha256')
     const kept: Buffer[] = []
     let isNative = false
-    for await (const chunk of await zip.openReadStreamPromise(entry)) {
+    for await (const chunk of readMember(zip, entry)) {
       hash.update(chunk)
       if (kept.length === 0) isNative = chunk.subarray(0, 4).equals(ELF)
       if (isText || isNative) kept.push(chunk)

@@ -33,29 +33,32 @@ export interface Requirements {
   names: string[]
   /** Names that are built from their source, whatever wheels there are. */
   noBinary: string[]
+  /** Versions of whatever turns out to be needed: `name==1.0`. */
+  constraints: string[]
   /** Every file that was read, the first one first. */
   files: string[]
 }
 
 /** Reads a requirements file and those that it includes; every line that cannot be used is reported at once. */
 export function readRequirements(folder: string, path: string): Requirements {
-  const found: Requirements = noRequirements()
-  const mistakes: string[] = []
-  readFile({ folder, found, mistakes }, resolve(folder, path))
+  const reading: Reading = { folder, found: noRequirements(), mistakes: [] }
+  readFile(reading, resolve(folder, path))
+  return finishReading(reading, join(folder, path))
+}
+
+export function finishReading({ found, mistakes }: Reading, file: string): Requirements {
   if (mistakes.length > 0) throw new UserError(maskCredentials(mistakes.join('\n')))
-  if (found.local.length + found.remote.length + found.names.length === 0) {
-    throw new UserError(
-      `${join(folder, path)}: names no dependency. An app of the standard library alone needs none of this; name its server, at least.`,
-    )
-  }
-  return found
+  if (found.local.length + found.remote.length + found.names.length > 0) return found
+  throw new UserError(
+    `${file}: names no dependency. An app of the standard library alone needs none of this; name its server, at least.`,
+  )
 }
 
 export function noRequirements(): Requirements {
-  return { local: [], remote: [], lines: [], names: [], noBinary: [], files: [] }
+  return { local: [], remote: [], lines: [], names: [], noBinary: [], constraints: [], files: [] }
 }
 
-interface Reading {
+export interface Reading {
   folder: string
   found: Requirements
   mistakes: string[]

@@ -7,9 +7,11 @@ import type { Python } from './find-python.ts'
 import type { BundleParts } from './pack.ts'
 import { runPipForPlatform } from './pip-platform.ts'
 import { describePlatform, type Platform } from './platform.ts'
+import { nameOf } from './requirement-name.ts'
 import type { Requirements } from './requirements.ts'
-import { buildFromIndex, nameOf, unmatched } from './sdist.ts'
+import { buildFromIndex, unmatched } from './sdist.ts'
 import { digestSource } from './source-digest.ts'
+import { pinWithUv } from './uv.ts'
 import { normalizeName, parseWheelName, whyUnfit } from './wheel.ts'
 
 export interface ResolveWish {
@@ -38,6 +40,7 @@ export async function resolveWheels(wish: ResolveWish): Promise<BundleParts> {
   )
   job.report(`resolving for ${describePlatform(job.platform)}`)
   const wheels = await downloadWheels(job, built)
+  refuseSources(wheels)
   refuseUnfit(wheels, job.platform)
   return {
     platform: job.platform,
@@ -64,15 +67,26 @@ async function downloadWheels(job: ResolveJob, built: BuiltSource[]): Promise<st
   const wheels = join(folder, 'wheels')
   const fromSource = await buildUnwanted(job)
   const tried = new Set<string>()
+  const constraints = join(folder, 'constraints.txt')
+  let pins = await pinsFor(job, await inputLines(requirements, built, fromSource))
   await mkdir(wheels)
   for (;;) {
     const input = join(folder, 'requirements.in')
+    await writeFile(constraints, [...requirements.constraints, ...pins].join('\n'))
     await writeFile(input, (await inputLines(requirements, built, fromSource)).join('\n'))
-    const args = ['download', '--only-binary=:all:', '--dest', wheels, '-r', input]
+    const args = ['download', '--only-binary=:all:', '--dest', wheels, '-c', constraints, '-r', input]
     const complaint = await complaintOf(() => download(job, args))
     if (!complaint) return (await readdir(wheels)).map((file) => join(wheels, file))
-    if (!(await buildMissing(job, complaint, { fromSource, tried }))) throw explain(complaint, job.platform)
+    if (pins.length > 0) pins = []
+    else if (!(await buildMissing(job, complaint, { fromSource, tried })))
+      throw explain(complaint, job.platform)
   }
+}
+
+/** What is pinned already, or local, needs no choice. */
+async function pinsFor(job: ResolveJob, lines: readonly string[]): Promise<string[]> {
+  const asked = job.requirements.lines.filter((line) => !line.startsWith('-'))
+  return asked.every((line) => /==[^*]+--hash/.test(line)) ? [] : pinWithUv(job, lines)
 }
 
 async function download(job: ResolveJob, args: readonly string[]): Promise<void> {
@@ -165,6 +179,15 @@ function explain(error: UserError, platform: Platform): UserError {
   return new UserError(`could not resolve for ${describePlatform(platform)}:\n${error.message}${hint}`, {
     cause: error,
   })
+}
+
+/** pip saves the source of what a package's metadata names by its address, whatever it was told of wheels. */
+function refuseSources(files: readonly string[]): void {
+  const sources = files.map((file) => basename(file)).filter((file) => !file.endsWith('.whl'))
+  if (sources.length === 0) return
+  throw new UserError(
+    `${sources.join(', ')}: another package names it by the address of its source, which no target should have to build. Put a wheel of it into an index, and have that package ask for it by name.`,
+  )
 }
 
 function refuseUnfit(files: readonly string[], platform: Platform): void {

@@ -6,7 +6,7 @@ import { buffer } from 'node:stream/consumers'
 import { finished } from 'node:stream/promises'
 import { ZipArchive } from 'archiver'
 import { openPromise } from 'yauzl'
-import { readEntries } from './read-entries.ts'
+import { readEntries } from '../archive-entries.ts'
 import { parseWheelName } from './wheel.ts'
 
 /** The same wheel with another tag in its name, its WHEEL file and its RECORD, below `folder`. */

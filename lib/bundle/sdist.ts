@@ -1,8 +1,8 @@
 import { UserError } from '../user-error.ts'
 import { wheelOf } from './build.ts'
+import { nameOf } from './requirement-name.ts'
 import type { ResolveJob } from './resolve.ts'
 import { downloadSource } from './source-archive.ts'
-import { normalizeName } from './wheel.ts'
 
 /**
  * A wheel for what an index has no fitting wheel of, built from its source: the newest that the requirement allows.
@@ -37,10 +37,6 @@ export function unmatched(complaint: string): string[] {
     nameOf,
   )
   return [...byName].map(([name, all]) => `${name}${all.map(specifierOf).filter(Boolean).join(',')}`)
-}
-
-export function nameOf(requirement: string): string {
-  return normalizeName(requirement.match(/^[\w.-]*\w/)?.[0] ?? '')
 }
 
 function specifierOf(requirement: string): string {

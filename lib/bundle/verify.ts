@@ -42,7 +42,7 @@ async function findProblems({ wheels, platform, asked, python }: Verification): 
   const problems = wheels.map((wheel) => whyUnfit(wheel, platform)).filter((why) => why !== undefined)
   const readable: WheelContents[] = []
   for (const path of wheels.filter((wheel) => wheel.endsWith('.whl'))) {
-    const natives = new NativeFiles(platform)
+    const natives = new NativeFiles(path, platform)
     const contents = await readOrTell(path, natives, problems)
     if (contents) readable.push({ ...contents, mistakes: [...contents.mistakes, ...natives.mistakes] })
   }

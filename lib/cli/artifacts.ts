@@ -39,7 +39,8 @@ export async function makeCode(
   folder: string,
 ): Promise<Artifact> {
   return step(`Code: archiving revision ${revision.name}`, async ({ result }) => {
-    const options = { exclude: config.exclude, configuration: config.file }
+    const { exclude, includeSecrets, file: configuration } = config
+    const options = { exclude, includeSecrets, configuration }
     const { file, digest, size, files } = await archiveRevision(
       revision,
       join(folder, 'code.tar.gz'),

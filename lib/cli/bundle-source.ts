@@ -1,9 +1,9 @@
-import { stat } from 'node:fs/promises'
+import { inspectBundle } from '../bundle/inspect.ts'
 import { readLegacy } from '../bundle/legacy.ts'
 import { planFromLegacy } from '../bundle/legacy-plan.ts'
 import { type BundlePlan, type BundleWish, planBundle } from '../bundle/provide.ts'
-import { readBundle } from '../bundle/read.ts'
-import { bundleKey } from '../release/keys.ts'
+import { type AppScope, bundleKey } from '../release/keys.ts'
+import { UserError } from '../user-error.ts'
 import { type Artifact, makeBundle } from './artifacts.ts'
 import { bundlePath } from './inspect.ts'
 import type { OpenedApp } from './open-app.ts'
@@ -25,13 +25,15 @@ export async function bundleSupplier(
     const plan = given ? undefined : await planBundle(config)
     return async (folder) => makeBundle(scope, plan ?? (await planFrom(config, source, folder)), source)
   }
-  const { digest } = await readBundle(given)
-  const artifact = {
-    key: bundleKey(scope, digest),
-    digest,
-    local: { file: given, size: (await stat(given)).size },
-  }
+  const artifact = await verifyGiven(scope, given)
   return async () => artifact
+}
+
+/** Whoever made it: what would be refused in a bundle that is made here is refused in it. */
+async function verifyGiven(scope: AppScope, file: string): Promise<Artifact> {
+  const { digest, size, problems } = await inspectBundle(file)
+  if (problems.length === 0) return { key: bundleKey(scope, digest), digest, local: { file, size } }
+  throw new UserError([`${file} would not work:`, ...problems.map((problem) => `- ${problem}`)].join('\n'))
 }
 
 export async function planFrom(

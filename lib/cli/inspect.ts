@@ -49,7 +49,7 @@ function renderBundle(file: string, description: BundleDescription): string {
     `packages  ${packages.length}, ${roots} of them named by the requirements`,
     `tools     pip ${pip ?? 'is not in it'}`,
     '',
-    table.toString(),
+    table.toString().replace(/ +$/gm, ''),
     ...(problems.length > 0 ? ['', colors.red('it would not work on its platform:')] : []),
     ...problems.map((problem) => `- ${problem}`),
   ].join('\n')
@@ -76,7 +76,8 @@ function renderLegacy(file: string, { size, packages }: LegacyBundle): string {
 function why({ isRoot, neededBy, vcs }: BundledPackage): string {
   const reasons = [
     ...(isRoot ? ['required'] : []),
-    ...neededBy.slice(0, SHOWN).map(({ name, requirement }) => `${name} needs ${requirement}`),
+    // The marker holds, or it would not be here.
+    ...neededBy.slice(0, SHOWN).map(({ name, requirement }) => `${name} needs ${requirement.split(';')[0]}`),
     ...(neededBy.length > SHOWN ? [`${neededBy.length - SHOWN} more`] : []),
   ]
   const commit = (vcs as { commit?: string } | undefined)?.commit

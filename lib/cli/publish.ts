@@ -18,6 +18,8 @@ export interface PublishOptions extends AppOptions {
   detach?: boolean | undefined
   /** Take the working tree as it is. */
   dirty?: boolean | undefined
+  /** A commit, tag or branch instead of what is checked out. */
+  revision?: string | undefined
   /** Ask the package index again. */
   upgrade?: boolean | undefined
   /** A bundle that is there already. */
@@ -56,7 +58,7 @@ async function checkAll(
   const { config, store, scope } = app
   const bundle = kinds.includes('bundle') ? await bundleSupplier(app, options) : undefined
   const revision = kinds.includes('code')
-    ? await readRevision(config.folder, { dirty: options.dirty ?? false })
+    ? await readRevision(config.folder, { dirty: options.dirty, revision: options.revision })
     : undefined
   const code = revision && ((folder: string) => makeCode(app, revision, folder))
   if (bundle && code) return { bundle, code, revision: revision.name }

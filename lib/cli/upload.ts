@@ -1,6 +1,7 @@
 import type { ArtifactStore } from '../aws/artifact-store.ts'
 import { DIGEST_METADATA, REQUEST_METADATA } from '../release/artifact-metadata.ts'
 import { type Artifact, formatSize } from './artifacts.ts'
+import { similarBundle } from './similar-bundle.ts'
 import { step } from './steps.ts'
 
 /** Uploads what is not in the bucket yet. */
@@ -18,16 +19,22 @@ export async function uploadArtifact(
       return
     }
     let told = 0
-    await store.uploadFile(key, local.file, {
+    const { sent } = await store.uploadFile(key, local.file, {
       metadata: { [REQUEST_METADATA]: request, [DIGEST_METADATA]: digest },
+      like: await similarBundle(store, key, local),
       onProgress: (sent, total) => {
         const tenths = Math.floor((10 * sent) / total)
         if (tenths > told && sent < total) news(`${tenths}0 % of ${formatSize(total)}`)
         told = tenths
       },
     })
-    result(`Uploaded ${name} (${formatSize(local.size)})`)
+    result(`Uploaded ${name} (${describeSent(sent, local.size)})`)
   })
+}
+
+function describeSent(sent: number, size: number): string {
+  const whole = formatSize(size)
+  return sent === size ? whole : `${formatSize(sent)} of ${whole}, the rest is in the bucket already`
 }
 
 async function isStored(store: ArtifactStore, { key, digest, local }: Artifact): Promise<boolean> {

@@ -1,9 +1,18 @@
-import { PassThrough, type Readable } from 'node:stream'
+import { PassThrough, type Readable, Transform } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
-import { extract } from 'tar-stream'
-import { fromBufferPromise } from 'yauzl'
+import { extract, type Header } from 'tar-stream'
+import { type Entry, fromBufferPromise, type ZipFile } from 'yauzl'
+import {
+  archiveLimits,
+  isLink,
+  MemberNames,
+  readEntries,
+  readMember,
+  refuseLinkOut,
+  refuseSpecialBits,
+} from '../archive-entries.ts'
 import { UserError } from '../user-error.ts'
 
 export type CodeArchiveKind = 'tar.gz' | 'zip'
@@ -32,21 +41,57 @@ function refuseForeign(names: readonly string[]): void {
 async function tarNames(stream: Readable): Promise<string[]> {
   const names: string[] = []
   const entries = extract()
+  const members = new MemberNames()
   entries.on('entry', (header, content, next) => {
-    names.push(header.name.replace(/^\.\//, ''))
     // The pipeline fails with the same error; here it would end the process.
     content.on('error', () => {})
+    try {
+      const name = header.name.replace(/^(\.\/)+/, '')
+      if (name && name !== '.') members.add(nameOf(header, name), header.size ?? 0)
+      refuseTarKind(header, name)
+      names.push(name)
+    } catch (error) {
+      entries.destroy(error as Error)
+      return
+    }
     content.on('end', next).resume()
   })
   const copy = stream.pipe(new PassThrough())
   stream.once('error', (error) => copy.destroy(error))
   try {
-    await pipeline(copy, createGunzip(), entries)
+    await pipeline(copy, createGunzip(), limitBytes(), entries)
   } catch (error) {
     if (stream.errored) throw stream.errored
+    if (error instanceof UserError)
+      throw new UserError(`not a code archive: ${error.message}.`, { cause: error })
     throw new UserError(`not a .tar.gz: ${tarComplaint(error as Error)}.`, { cause: error })
   }
   return names
+}
+
+function nameOf({ type }: Header, name: string): string {
+  return type === 'directory' && !name.endsWith('/') ? `${name}/` : name
+}
+
+const TAR_KINDS: readonly unknown[] = ['file', 'directory', 'symlink']
+
+function refuseTarKind({ type, mode, linkname }: Header, name: string): void {
+  if (!TAR_KINDS.includes(type))
+    throw new UserError(`"${name}" is neither a file, a folder nor a symbolic link`)
+  if (type === 'symlink') refuseLinkOut(name, linkname ?? '')
+  if (type === 'file') refuseSpecialBits(name, mode ?? 0)
+}
+
+/** Of what really comes out, whatever the headers say. */
+function limitBytes(): Transform {
+  const { bytes } = archiveLimits()
+  let left = bytes
+  return new Transform({
+    transform(chunk, _, done) {
+      left -= chunk.length
+      done(left < 0 ? new UserError('it unpacks to more than PYBUNDLE_MAX_GIB allows') : null, chunk)
+    },
+  })
 }
 
 function tarComplaint({ message }: Error): string {
@@ -56,15 +101,23 @@ function tarComplaint({ message }: Error): string {
 }
 
 async function zipNames(stream: Readable): Promise<string[]> {
-  const names: string[] = []
   const content = await buffer(stream)
   try {
     const zip = await fromBufferPromise(content, { lazyEntries: true, strictFileNames: true })
-    for await (const entry of zip.eachEntry()) names.push(entry.fileName)
+    const entries = await readEntries(zip, { links: true })
+    for (const [name, entry] of entries) await checkMember(zip, name, entry)
+    return [...entries.keys()]
   } catch (error) {
+    if (error instanceof UserError)
+      throw new UserError(`not a code archive: ${error.message}.`, { cause: error })
     throw new UserError(`not a .zip: it is broken or was cut off (${(error as Error).message}).`, {
       cause: error,
     })
   }
-  return names
+}
+
+async function checkMember(zip: ZipFile, name: string, entry: Entry): Promise<void> {
+  const target: Buffer[] = []
+  for await (const chunk of readMember(zip, entry)) if (isLink(entry)) target.push(chunk)
+  if (isLink(entry)) refuseLinkOut(name, Buffer.concat(target).toString('utf8'))
 }

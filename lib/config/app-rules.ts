@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { PLATFORM_NAMES, THIS_MACHINE } from '../bundle/platform.ts'
+import { isPlatformName, PLATFORM_NAMES, THIS_MACHINE } from '../bundle/platform.ts'
 import { isName, NAME_RULE } from '../release/names.ts'
 import type { AppTable } from './app.ts'
 import { closestTo } from './closest.ts'
@@ -8,14 +8,16 @@ import { type Rule, rule as ruleFor } from './table.ts'
 const rule = ruleFor<AppTable>()
 
 const platformIsKnown = rule(['platform'], ({ platform }) => {
-  if (PLATFORM_NAMES.includes(platform)) return []
+  if (isPlatformName(platform)) return []
   const closest = closestTo(platform, PLATFORM_NAMES)
-  const hint = closest ? `did you mean "${closest}"?` : `known: ${PLATFORM_NAMES.join(', ')}`
+  const hint = closest
+    ? `did you mean "${closest}"?`
+    : `known: ${PLATFORM_NAMES.join(', ')}, and what "pybundle probe" tells`
   return [{ key: ['platform'], what: `"${platform}" is not a platform; ${hint}` }]
 })
 
 const presetHasAPython = rule(['platform', 'python'], ({ platform, python }) =>
-  platform === THIS_MACHINE || !PLATFORM_NAMES.includes(platform) || python
+  platform === THIS_MACHINE || !isPlatformName(platform) || python
     ? []
     : [{ key: ['python'], what: 'is missing; must be the Python version on the targets, such as "3.11"' }],
 )

@@ -21,14 +21,16 @@ export interface AppConfig {
   file: string
   folder: string
   app: string
-  /** Relative to the folder. */
+  /** Relative to the folder: any file that `lib/bundle/inputs.ts` reads, with groups as `pyproject.toml[web]`. */
   requirements: string
-  /** A preset of `lib/bundle/platform.ts`, or `this-machine`. */
+  /** A preset of `lib/bundle/platform.ts`, an exact one such as `glibc-2.34-x86_64`, or `this-machine`. */
   platform: string
   /** "3.11"; optional with `this-machine`. */
   python?: string | undefined
   /** What is not archived, in .gitignore's patterns. */
   exclude: string[]
+  /** What looks like a secret and is archived all the same, in the same patterns. */
+  includeSecrets: string[]
   prepareCommand?: string | undefined
   migrateCommand?: string | undefined
   migrateCheckCommand?: string | undefined
@@ -52,6 +54,7 @@ const app = table({
     .regex(/^3\.\d+$/, 'must be a Python version such as "3.11", in quotes')
     .optional(),
   exclude: listOf(text('a pattern'), 'patterns').default([]),
+  include_secrets: listOf(text('a pattern'), 'patterns').default([]),
   prepare_command: text('a command').optional(),
   migrate_command: text('a command').optional(),
   migrate_check_command: text('a command').optional(),
@@ -121,6 +124,7 @@ function normalize(file: string, content: AppTable): AppConfig {
     platform: content.platform,
     python: content.python,
     exclude: content.exclude,
+    includeSecrets: content.include_secrets,
     prepareCommand: content.prepare_command,
     migrateCommand: content.migrate_command,
     migrateCheckCommand: content.migrate_check_command,

@@ -18,6 +18,7 @@ export function useLaptop(): void {
     vi.stubEnv('PIP_CONFIG_FILE', '/dev/null')
     vi.stubEnv('PIP_INDEX_URL', 'http://127.0.0.1:9/simple')
     vi.stubEnv('PIP_RETRIES', '0')
+    vi.stubEnv('PYBUNDLE_RESOLVER', 'pip')
     vi.stubEnv('XDG_CACHE_HOME', cache)
   })
   afterAll(() => {

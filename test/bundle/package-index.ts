@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -22,7 +22,8 @@ export async function startIndex(
     const [, kind = '', name = ''] = (request.url ?? '').split('/')
     asked.push(request.url ?? '')
     const wheels = readdirSync(folder).filter((file) => normalizeName(file.split('-')[0] ?? '') === name)
-    if (kind === 'files') return response.end(readFileSync(join(folder, name)))
+    const file = join(folder, name)
+    if (kind === 'files' && existsSync(file)) return response.end(readFileSync(file))
     if (wheels.length === 0) return response.writeHead(404).end()
     const links = wheels.map((file) => `<a href="/files/${file}">${file}</a>`)
     return response

@@ -74,6 +74,19 @@ describe('a dependency in a git repository', () => {
   })
 })
 
+describe('a repository that the metadata of a package names', () => {
+  it('is refused, where pip would save its source without a word', async () => {
+    const { url } = await gitRepository({ name: 'beta' })
+    const folder = writeApp({
+      requirements: './vendor/alpha\n',
+      vendor: [{ name: 'alpha', requires: [`beta @ ${url.replace('file://', 'file://localhost')}`] }],
+    })
+    await expect(makeBundle(folder, 'amazon-linux-2023-arm64', '3.11')).rejects.toThrow(
+      /beta-1\.0\.zip: another package names it by the address of its source/,
+    )
+  })
+})
+
 describe('a dependency in a Mercurial repository', () => {
   const hasHg = execaSync('hg', ['--version', '--quiet'], { reject: false }).exitCode === 0
 

@@ -160,13 +160,18 @@ describe('verification finds', () => {
       {
         wheels: [
           { name: 'a', files: { 'a.so': elfFile({ machine: ARM64, versions: ['GLIBC_2.38'] }) } },
-          { name: 'b', files: { 'b.so': elfFile({}) } },
-          { name: 'c', files: { 'c.so': elfFile({}), 'c-arm.so': elfFile({ machine: ARM64 }) } },
+          { name: 'b', tag: 'cp311-cp311-manylinux_2_17_aarch64', files: { 'b.so': elfFile({}) } },
+          { name: 'any', files: { 'any-amd64.so': elfFile({}) } },
+          {
+            name: 'c',
+            tag: 'cp311-cp311-manylinux_2_17_aarch64',
+            files: { 'c.so': elfFile({}), 'c-arm.so': elfFile({ machine: ARM64 }) },
+          },
         ],
       },
       [
         '"a-1.0-py3-none-any.whl": "a.so" needs glibc 2.38',
-        '"b-1.0-py3-none-any.whl": "b.so" is for x86_64, 64 bits',
+        '"b-1.0-cp311-cp311-manylinux_2_17_aarch64.whl": "b.so" is for x86_64, 64 bits',
       ],
     ],
     [

@@ -1,8 +1,9 @@
+import type { Socket } from 'node:net'
 import { S3Client } from '@aws-sdk/client-s3'
 import { onTestFinished } from 'vitest'
 import { type ObjectStore, objectStore } from '../../lib/aws/object-store.ts'
 import { openCredentialStore } from '../../local/credentials.ts'
-import { startEndpoint } from '../../local/http/endpoint.ts'
+import { type Service, startEndpoint } from '../../local/http/endpoint.ts'
 import { createS3Service } from '../../local/s3/service.ts'
 import { temporaryFolder } from '../bundle/temporary-folder.ts'
 
@@ -10,6 +11,8 @@ export interface Bucket extends ObjectStore {
   /** What points an AWS client at it. */
   env: Record<string, string>
   keys(): Promise<string[]>
+  /** Every byte that arrived there so far, headers included. */
+  received(): number
 }
 
 /** An empty, versioned bucket behind a real S3 endpoint on loopback. */
@@ -20,7 +23,15 @@ export async function startBucket(): Promise<Bucket> {
   const { accessKeyId, secretAccessKey } = credentials.issue('publisher')
   const s3 = createS3Service({ directory, region })
   await s3.createBucket('artifacts', { versioned: true })
-  const endpoint = await startEndpoint({ port: 0, credentials, services: { s3 } })
+  const sockets = new Set<Socket>()
+  const counting: Service = Object.assign(
+    (...[request, response]: Parameters<Service>) => {
+      sockets.add(request.raw.socket)
+      return s3(request, response)
+    },
+    { refuse: s3.refuse },
+  )
+  const endpoint = await startEndpoint({ port: 0, credentials, services: { s3: counting } })
   onTestFinished(() => endpoint.close())
   const client = new S3Client({
     region,
@@ -36,6 +47,7 @@ export async function startBucket(): Promise<Bucket> {
       AWS_SECRET_ACCESS_KEY: secretAccessKey,
       AWS_REGION: region,
     },
+    received: () => [...sockets].reduce((sum, { bytesRead }) => sum + bytesRead, 0),
     keys: async () => (await store.list('')).map(({ key }) => key),
   }
 }

@@ -70,7 +70,7 @@ describe('pybundle inspect', () => {
       '',
       expect.stringMatching(/^package +version +size +why$/),
       expect.stringMatching(/^alpha +1.2 +# bytes +shop needs alpha>=1$/),
-      expect.stringMatching(/^beta +1.0 +# bytes +shop\[fast\] needs beta; extra == "fast"$/),
+      expect.stringMatching(/^beta +1.0 +# bytes +shop\[fast\] needs beta$/),
       expect.stringMatching(/^shop +1.0 +# bytes +required$/),
       expect.stringMatching(/^stray +1.0 +# bytes +nothing in it asks for it$/),
     ])
@@ -111,6 +111,13 @@ describe('pybundle inspect', () => {
         '- "a" needs gone, which is not there',
       ],
     ])
+    const [bucket, { folder }] = [await startBucket(), await teamRepository()]
+    const args = ['publish-bundle', '--environment', 'staging', '--from', file]
+    expect(await pybundle(folder, args, bucket.env)).toMatchObject({
+      code: 1,
+      err: `${file} would not work:\n- "a-1.0-py3-none-any.whl": its metadata is of "b"\n- "a" needs gone, which is not there`,
+    })
+    expect(await bucket.keys()).toEqual([])
   })
 
   it('lists a bundle of format 1, and says how to convert it', async () => {

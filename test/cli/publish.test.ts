@@ -102,6 +102,18 @@ describe('publish-code and publish-bundle', () => {
     expect(bundle.asked.bundle).not.toEqual(asked.bundle)
   })
 
+  it('take the code of the revision that is named', async () => {
+    const [bucket, repository] = [await startBucket(), await teamRepository()]
+    const { asked } = await publish('publish-release', repository.folder, bucket)
+    await deploy(bucket, asked)
+    repository.write({ 'shop.py': 'print("new")\n' })
+    await repository.commit()
+    repository.write({ 'shop.py': 'print("draft")\n' })
+    const again = await publish('publish-code', repository.folder, bucket, '--revision', 'main~1')
+    expect(again.asked).toMatchObject({ code: asked.code, revision: asked.revision })
+    expect(again.err).toMatch(/The bucket has code/)
+  })
+
   it('take a bundle that is there: one of format 1 converted, another as it is', async () => {
     const [bucket, repository] = [await startBucket(), await teamRepository()]
     const { asked } = await publish('publish-release', repository.folder, bucket)

@@ -2,34 +2,11 @@ import { createReadStream, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, it, vi } from 'vitest'
-import { archiveRevision } from '../../lib/code/archive.ts'
 import { checkCodeArchive } from '../../lib/code/check-archive.ts'
 import { readRevision } from '../../lib/code/revision.ts'
 import { temporaryFolder } from '../bundle/temporary-folder.ts'
+import { APP, archive, members, pathsIn, unpack } from './archived.ts'
 import { Repository } from './repository.ts'
-
-const APP = { 'pybundle.toml': 'app = "shop"\n', 'shop.py': 'print("shop")\n' }
-
-async function archive(folder: string, { dirty = false, exclude = [] as string[] } = {}) {
-  const revision = await readRevision(folder, { dirty })
-  const file = join(temporaryFolder(), 'code.tar.gz')
-  const configuration = join(folder, 'pybundle.toml')
-  return { ...(await archiveRevision(revision, file, { exclude, configuration })), revision }
-}
-
-/** As tar shows it: mode, size and path of each member. */
-async function members(file: string): Promise<string[]> {
-  const { stdout } = await execa('tar', ['--numeric-owner', '--utc', '-tvzf', file], {
-    env: { LC_ALL: 'C.UTF-8' },
-  })
-  return stdout.split('\n').map((line) => line.replace(/\s+/g, ' '))
-}
-
-async function unpack(file: string): Promise<string> {
-  const folder = temporaryFolder()
-  await execa('tar', ['-xzf', file, '-C', folder])
-  return folder
-}
 
 describe('a code archive', () => {
   it('holds what is committed, with modes and links, and nothing of whoever made it', async () => {
@@ -140,10 +117,6 @@ describe('uncommitted changes', () => {
 })
 
 describe('a folder without a revision', () => {
-  it('that is in no repository is refused, with what to do', async () => {
-    await expect(readRevision(temporaryFolder())).rejects.toThrow(/is in no git repository.*git init/)
-  })
-
   it('whose repository has no commit is refused', async () => {
     const repository = new Repository()
     await repository.git('init', '--quiet')
@@ -151,8 +124,9 @@ describe('a folder without a revision', () => {
   })
 
   it('on a machine without git is refused', async () => {
+    const { folder } = await Repository.with(APP)
     vi.stubEnv('PATH', temporaryFolder())
-    await expect(readRevision(temporaryFolder())).rejects.toThrow(/^no git on this machine/)
+    await expect(readRevision(folder)).rejects.toThrow(/^no git on this machine/)
     vi.unstubAllEnvs()
   })
 
@@ -162,6 +136,71 @@ describe('a folder without a revision', () => {
     const { name } = await readRevision(app.folder)
     vi.unstubAllEnvs()
     expect(name).toBe((await app.git('rev-parse', '--short=12', 'HEAD')).stdout)
+  })
+})
+
+describe('a revision', () => {
+  it.each([['v1.0'], ['HEAD~1'], ['feature']])(
+    'is found by the name %s, whatever is checked out or changed',
+    async (name) => {
+      const repository = await Repository.with(APP)
+      const first = (await repository.git('rev-parse', '--short=12', 'HEAD')).stdout
+      await repository.git('tag', 'v1.0')
+      await repository.git('branch', 'feature')
+      repository.write({ 'shop.py': 'new', 'draft.py': '' })
+      await repository.commit()
+      repository.write({ 'shop.py': 'not committed' })
+      const { file, revision } = await archive(repository.folder, { revision: name })
+      expect(revision).toMatchObject({ name: first, isDirty: false })
+      expect(readFileSync(join(await unpack(file), 'shop.py'), 'utf8')).toBe(APP['shop.py'])
+      expect(await pathsIn(file)).toEqual(['pybundle.toml', 'shop.py'])
+    },
+  )
+
+  it.each([['v9'], ['--all'], ['HEAD:shop.py']])('that is not there is refused by name: %s', async (name) => {
+    const { folder } = await Repository.with(APP)
+    await expect(readRevision(folder, { revision: name })).rejects.toThrow(
+      `"${name}" is no commit, tag or branch in the repository of ${folder}.`,
+    )
+  })
+
+  it('is not what --dirty takes', async () => {
+    const { folder } = await Repository.with(APP)
+    await expect(readRevision(folder, { revision: 'main', dirty: true })).rejects.toThrow('give one of them')
+  })
+})
+
+describe('submodules', () => {
+  const addSubmodule = async () => {
+    const [library, repository] = [await Repository.with({ 'lib.py': 'first' }), await Repository.with(APP)]
+    const allow = ['-c', 'protocol.file.allow=always']
+    await repository.git(...allow, 'submodule', '--quiet', 'add', library.folder, 'vendor/lib')
+    await repository.commit()
+    return repository
+  }
+
+  it('are archived at the commit that belongs to the revision', async () => {
+    const repository = await addSubmodule()
+    const { file } = await archive(repository.folder)
+    expect(await pathsIn(file)).toEqual(['.gitmodules', 'pybundle.toml', 'shop.py', 'vendor/lib/lib.py'])
+    expect(await pathsIn((await archive(repository.folder, { exclude: ['/vendor/'] })).file)).toHaveLength(3)
+  })
+
+  it('that are changed are uncommitted changes, and taken on demand', async () => {
+    const repository = await addSubmodule()
+    repository.write({ 'vendor/lib/lib.py': 'changed' })
+    await expect(archive(repository.folder)).rejects.toThrow('\n  vendor/lib\n')
+    const unpacked = await unpack((await archive(repository.folder, { dirty: true })).file)
+    expect(readFileSync(join(unpacked, 'vendor/lib/lib.py'), 'utf8')).toBe('changed')
+  })
+
+  it('that are not checked out are refused, with what to do', async () => {
+    const repository = await addSubmodule()
+    await repository.git('submodule', '--quiet', 'deinit', '--all')
+    await expect(archive(repository.folder)).rejects.toThrow(
+      'the submodule "vendor/lib" is not checked out here: git submodule update --init',
+    )
+    expect(await pathsIn((await archive(repository.folder, { exclude: ['/vendor/'] })).file)).toHaveLength(3)
   })
 })
 

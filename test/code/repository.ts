@@ -1,7 +1,6 @@
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
 import { execa } from 'execa'
 import { temporaryFolder } from '../bundle/temporary-folder.ts'
+import { writeFiles } from './files.ts'
 
 /** A real repository, with its commits at a fixed time. */
 export class Repository {
@@ -15,15 +14,8 @@ export class Repository {
     return repository
   }
 
-  /** A content "-> target" makes a symlink, one that begins with "#!" a program. */
   write(files: Record<string, string>): void {
-    for (const [path, content] of Object.entries(files)) {
-      const file = join(this.folder, path)
-      mkdirSync(dirname(file), { recursive: true })
-      if (content.startsWith('-> ')) symlinkSync(content.slice(3), file)
-      else writeFileSync(file, content)
-      if (content.startsWith('#!')) chmodSync(file, 0o755)
-    }
+    writeFiles(this.folder, files)
   }
 
   async commit(date = '2026-01-02T03:04:05Z'): Promise<string> {

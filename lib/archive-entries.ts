@@ -1,5 +1,7 @@
+import { posix } from 'node:path'
+import { crc32 } from 'node:zlib'
 import type { Entry, ZipFile } from 'yauzl'
-import { UserError } from '../user-error.ts'
+import { UserError } from './user-error.ts'
 
 /** How much an archive may unpack to: more is a bomb, or needs to be asked for. */
 export interface ArchiveLimits {
@@ -18,14 +20,20 @@ export function archiveLimits(environment = process.env): ArchiveLimits {
   }
 }
 
+export interface EntryRules {
+  limits?: ArchiveLimits
+  /** Whether it may hold symbolic links. */
+  links?: boolean
+}
+
 /** Every member by its name, folders left out. A UserError when the zip holds what would not unpack everywhere and harmlessly. */
-export async function readEntries(zip: ZipFile, limits = archiveLimits()): Promise<Map<string, Entry>> {
+export async function readEntries(zip: ZipFile, rules: EntryRules = {}): Promise<Map<string, Entry>> {
   const entries = new Map<string, Entry>()
-  const names = new MemberNames(limits)
+  const names = new MemberNames(rules.limits)
   try {
     for await (const entry of zip.eachEntry()) {
       names.add(entry.fileName, entry.uncompressedSize)
-      refuseKind(entry)
+      refuseKind(entry, rules.links ?? false)
       if (!entry.fileName.endsWith('/')) entries.set(entry.fileName, entry)
     }
   } catch (error) {
@@ -35,9 +43,28 @@ export async function readEntries(zip: ZipFile, limits = archiveLimits()): Promi
   return entries
 }
 
-/** yauzl's complaints are plain errors; those of the system and the network have a code or a name of their own. */
+/** A member's content; it ends in a UserError where that is not what the directory says of it. */
+export async function* readMember(zip: ZipFile, entry: Entry): AsyncGenerator<Buffer> {
+  let sum = 0
+  try {
+    for await (const chunk of await zip.openReadStreamPromise(entry)) {
+      sum = crc32(chunk, sum)
+      yield chunk
+    }
+  } catch (error) {
+    if (!isZipComplaint(error)) throw error
+    throw new UserError(`"${entry.fileName}" cannot be read (${(error as Error).message})`, { cause: error })
+  }
+  if (sum !== entry.crc32) throw new UserError(`"${entry.fileName}" was changed: its CRC-32 differs`)
+}
+
+/**
+ * yauzl's complaints are plain errors, and zlib's have a code of their own; those of the system and the network have
+ * others, or another name.
+ */
 export function isZipComplaint(error: unknown): boolean {
-  return error instanceof Error && error.name === 'Error' && !('code' in error)
+  if (!(error instanceof Error) || error.name !== 'Error') return false
+  return !('code' in error) || String(error.code).startsWith('Z_')
 }
 
 /** The names in one archive, which must be different files below one folder on every file system. */
@@ -49,7 +76,7 @@ export class MemberNames {
   #members = 0
   #bytes = 0
 
-  constructor(limits: ArchiveLimits) {
+  constructor(limits = archiveLimits()) {
     this.#limits = limits
   }
 
@@ -98,29 +125,44 @@ export function whyUnsafeName(name: string): string | undefined {
 
 const KIND = 0o170000
 const REGULAR = 0o100000
+const LINK = 0o120000
 const FOLDER = 0o040000
-const SETUID_OR_SETGID = 0o6000
+const SPECIAL_BITS = 0o7000
 
-function refuseKind(entry: Entry): void {
+function refuseKind(entry: Entry, links: boolean): void {
   const mode = entry.externalFileAttributes >>> 16
   const kind = mode & KIND
   const isFolder = entry.fileName.endsWith('/')
   const name = `"${entry.fileName}"`
   if (entry.isEncrypted()) throw new UserError(`${name} is encrypted`)
-  if (isFolder ? ![0, FOLDER].includes(kind) : ![0, REGULAR].includes(kind)) {
-    throw new UserError(`${name} is ${KINDS[kind] ?? 'no file'}`)
-  }
-  if (!isFolder && mode & SETUID_OR_SETGID) throw new UserError(`${name} has a setuid or setgid bit`)
+  const accepted = isFolder ? [0, FOLDER] : [0, REGULAR, ...(links ? [LINK] : [])]
+  if (!accepted.includes(kind)) throw new UserError(`${name} is ${KINDS.get(kind) ?? 'no file'}`)
+  if (!isFolder) refuseSpecialBits(entry.fileName, mode)
 }
 
-const KINDS: Record<number, string> = {
-  21609: 'a symbolic link',
-  14406: 'a block device',
-  4802: 'a character device',
-  2401: 'a pipe',
-  26411: 'a socket',
-  9604: 'a folder by its mode, a file by its name',
+export function isLink(entry: Entry): boolean {
+  return ((entry.externalFileAttributes >>> 16) & KIND) === LINK
 }
+
+export function refuseSpecialBits(name: string, mode: number): void {
+  if (mode & SPECIAL_BITS) throw new UserError(`"${printable(name)}" is setuid, setgid or sticky`)
+}
+
+/** Follows nothing: a link's target must be in the archive by its text alone. */
+export function refuseLinkOut(name: string, target: string): void {
+  const path = posix.normalize(posix.join(posix.dirname(name), target))
+  const isOut = target.startsWith('/') || target.includes('\\') || path === '..' || path.startsWith('../')
+  if (isOut) throw new UserError(`"${printable(name)}" links out of the archive, to "${printable(target)}"`)
+}
+
+const KINDS = new Map([
+  [LINK, 'a symbolic link'],
+  [0o060000, 'a block device'],
+  [0o020000, 'a character device'],
+  [0o010000, 'a pipe'],
+  [0o140000, 'a socket'],
+  [FOLDER, 'a folder by its mode, a file by its name'],
+])
 
 function fold(name: string): string {
   return name.normalize('NFC').toLowerCase()

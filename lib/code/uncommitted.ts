@@ -1,0 +1,26 @@
+import { lstat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { UserError } from '../user-error.ts'
+
+export function refuseUncommitted(folder: string, changes: readonly string[]): void {
+  if (changes.length === 0) return
+  const shown = changes.slice(0, 5).map((path) => `  ${path}`)
+  const more = changes.length > shown.length ? [`  and ${changes.length - shown.length} more`] : []
+  throw new UserError(
+    [
+      `uncommitted changes in ${folder}:`,
+      ...shown,
+      ...more,
+      'Commit them, or publish the files as they are with --dirty.',
+    ].join('\n'),
+  )
+}
+
+/** In whole seconds, as archives hold it. */
+export async function newestChange(folder: string, paths: readonly string[], since: Date): Promise<Date> {
+  const times = paths.map(async (path) => {
+    const found = await lstat(join(folder, path)).catch(() => undefined)
+    return Math.floor((found?.mtimeMs ?? 0) / 1000) * 1000
+  })
+  return new Date(Math.max(since.getTime(), ...(await Promise.all(times))))
+}

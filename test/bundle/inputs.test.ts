@@ -1,0 +1,273 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { findPython, type Python } from '../../lib/bundle/find-python.ts'
+import { readInputs } from '../../lib/bundle/inputs.ts'
+import type { Platform } from '../../lib/bundle/platform.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+
+const AL2023: Platform = { machine: 'aarch64', libc: ['glibc', '2.34'], python: '3.11' }
+const HASH = 'a'.repeat(64)
+
+let python: Python
+beforeAll(async () => {
+  python = await findPython()
+})
+
+async function read(named: string, files: Record<string, string>, platform = AL2023) {
+  const folder = temporaryFolder()
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true })
+    writeFileSync(join(folder, name), text)
+  }
+  return { folder, ...(await readInputs(folder, named, { platform, python })) }
+}
+
+describe('pyproject.toml', () => {
+  const project = `
+[project]
+name = "app"
+dependencies = ["flask>=3", "arm; platform_machine == 'aarch64'"]
+[project.optional-dependencies]
+web = ["uvicorn[standard]"]
+all = ["App[web]", "celery"]
+[dependency-groups]
+production = [{ include-group = "base" }, "gunicorn"]
+base = ["psycopg"]
+round = [{ include-group = "round" }]
+`
+
+  it('gives its dependencies, and those of the groups and extras that are asked for', async () => {
+    const plain = await read('pyproject.toml', { 'pyproject.toml': project })
+    expect(plain.lines).toEqual(['flask>=3', "arm; platform_machine == 'aarch64'"])
+    const grouped = await read('pyproject.toml[Production, all]', { 'pyproject.toml': project })
+    expect(grouped.names).toEqual(['flask', 'arm', 'psycopg', 'gunicorn', 'uvicorn', 'celery'])
+  })
+
+  it.each([
+    ['pyproject.toml[nope]', project, /no group "nope"; known: production, base, round, web, all$/],
+    ['pyproject.toml[round]', project, /the group "round" includes itself/],
+    [
+      'pyproject.toml',
+      '[project]\nname = "x"\ndependencies = ["== 3"]',
+      /project.dependencies: "== 3" is not a requirement/,
+    ],
+    [
+      'pyproject.toml',
+      '[project]\nname = "x"\ndynamic = ["dependencies"]',
+      /"dynamic", found out only when it is built/,
+    ],
+    ['pyproject.toml', '[tool.poetry.dependencies]\nflask = "^3"', /poetry export --format requirements.txt/],
+    [
+      'pyproject.toml',
+      '[project]\nname = "x"\ndependencies = ["own"]\n[tool.uv.sources]\nown = { path = "own" }',
+      /where own comes from.*Name "uv.lock"/,
+    ],
+    [
+      'pyproject.toml',
+      '[project]\nname = "x"\ndependencies = "flask"',
+      /project.dependencies: .*expected array/,
+    ],
+    ['pyproject.toml', '[project', /pyproject.toml:1:\d+: is not TOML/],
+    ['pyproject.toml', '', /names no dependency/],
+    ['pyproject.toml', undefined, /no requirements file .*pyproject.toml/],
+  ])('is refused in words: %s, %j', async (named, text, message) => {
+    await expect(read(named, text === undefined ? {} : { 'pyproject.toml': text })).rejects.toThrow(message)
+  })
+})
+
+describe('uv.lock', () => {
+  const lock = `
+version = 1
+revision = 3
+requires-python = ">=3.9"
+[[package]]
+name = "app"
+version = "0.1.0"
+source = { virtual = "." }
+dependencies = [
+  { name = "flask", extra = ["async"] },
+  { name = "win", marker = "sys_platform == 'win32'" },
+  { name = "repo" },
+  { name = "local" },
+]
+[package.dev-dependencies]
+dev = [{ name = "pytest" }]
+[[package]]
+name = "flask"
+version = "3.0.0"
+source = { registry = "https://pypi.org/simple" }
+dependencies = [{ name = "click", version = "8.0", source = { registry = "https://pypi.org/simple" }, marker = "python_version < '3.12'" }, { name = "click", version = "9.0", source = { registry = "https://pypi.org/simple" }, marker = "python_version >= '3.12'" }]
+sdist = { url = "https://files/flask.tar.gz", hash = "sha256:${HASH}", size = 1 }
+wheels = [{ url = "https://files/flask.whl", hash = "sha256:${'b'.repeat(64)}", size = 1 }]
+[package.optional-dependencies]
+async = [{ name = "asgiref" }]
+[[package]]
+name = "click"
+version = "8.0"
+source = { registry = "https://pypi.org/simple" }
+[[package]]
+name = "click"
+version = "9.0"
+source = { registry = "https://pypi.org/simple" }
+[[package]]
+name = "asgiref"
+version = "3.7"
+source = { registry = "https://packages.example.com/simple" }
+[[package]]
+name = "win"
+version = "1.0"
+source = { registry = "https://pypi.org/simple" }
+[[package]]
+name = "pytest"
+version = "8.0"
+source = { registry = "https://pypi.org/simple" }
+[[package]]
+name = "repo"
+version = "1.0"
+source = { git = "https://example.com/repo.git?subdirectory=python&rev=main#0123456789" }
+[[package]]
+name = "local"
+version = "1.0"
+source = { directory = "libs/local" }
+`
+  const files = { 'uv.lock': lock, 'libs/local/setup.py': '' }
+
+  it('gives what the platform needs of it, pinned and with the hashes of all files', async () => {
+    const found = await read('uv.lock', files)
+    expect(found.lines).toEqual([
+      '--extra-index-url https://packages.example.com/simple',
+      `flask==3.0.0 --hash=sha256:${HASH} --hash=sha256:${'b'.repeat(64)}`,
+      'click==8.0',
+      'asgiref==3.7',
+    ])
+    expect(found.names).toEqual(['flask', 'repo', 'local'])
+    expect(found.local).toMatchObject([{ path: join(found.folder, 'libs/local') }])
+    expect(found.remote).toMatchObject([
+      { url: 'git+https://example.com/repo.git@0123456789#subdirectory=python' },
+    ])
+  })
+
+  it('gives another version to another Python, and a group to who asks', async () => {
+    const found = await read('uv.lock[dev]', files, { ...AL2023, python: '3.13' })
+    expect(found.lines).toContain('click==9.0')
+    expect(found.names).toEqual(['flask', 'repo', 'local', 'pytest'])
+    await expect(read('uv.lock[nope]', files)).rejects.toThrow('no group "nope"; known: dev')
+  })
+
+  it('is refused in a version to come', async () => {
+    await expect(read('uv.lock', { 'uv.lock': 'version = 2' })).rejects.toThrow(/version: only version 1/)
+  })
+})
+
+describe('pylock.toml', () => {
+  const lock = (head = '') => `
+lock-version = "1.0"
+created-by = "somebody"
+${head}
+[[packages]]
+name = "alpha"
+version = "1.0"
+index = "https://packages.example.com/simple"
+wheels = [{ url = "https://x/alpha-1.0-py3-none-any.whl", hashes = { sha256 = "${HASH}" } }]
+[[packages]]
+name = "win"
+version = "1.0"
+marker = "sys_platform == 'win32'"
+[[packages]]
+name = "tests"
+version = "1.0"
+marker = "'dev' in dependency_groups"
+[[packages]]
+name = "repo"
+vcs = { type = "git", url = "https://example.com/repo.git", commit-id = "0123" }
+[[packages]]
+name = "near"
+version = "1.0"
+wheels = [{ path = "wheels/near-1.0-cp311-cp311-win_amd64.whl", hashes = {} }, { path = "wheels/near-1.0-py3-none-any.whl", hashes = {} }]
+`
+  const wheel = { 'wheels/near-1.0-py3-none-any.whl': 'x' }
+
+  it('gives what the platform needs of it', async () => {
+    const found = await read('pylock.toml', { 'pylock.toml': lock('requires-python = ">=3.11.4"'), ...wheel })
+    expect(found.lines).toEqual([
+      '--extra-index-url https://packages.example.com/simple',
+      `alpha==1.0 --hash=sha256:${HASH}`,
+    ])
+    expect(found.remote).toMatchObject([{ url: 'git+https://example.com/repo.git@0123' }])
+    expect(found.local).toMatchObject([{ path: join(found.folder, 'wheels/near-1.0-py3-none-any.whl') }])
+    const dev = await read('pylock.web.toml[dev]', { 'pylock.web.toml': lock(), ...wheel })
+    expect(dev.names).toContain('tests')
+  })
+
+  it.each([
+    ['requires-python = "<3.11"', /is for Python <3.11, not for aarch64/],
+    ['environments = ["sys_platform == \'win32\'"]', /is for sys_platform == 'win32', not for aarch64/],
+  ])('is refused for another platform: %s', async (head, message) => {
+    await expect(read('pylock.toml', { 'pylock.toml': lock(head), ...wheel })).rejects.toThrow(message)
+  })
+})
+
+describe('buildout.cfg', () => {
+  const base =
+    '[buildout]\nindex = https://packages.example.com/simple\n[versions]\nDjango = 4.1\ncelery = 5.3\n'
+  const buildout = `
+[buildout]
+extends = base.cfg
+parts = web worker
+develop = src/own
+
+[app]
+eggs =
+    Django [argon2]
+    # a comment
+    own
+
+[web]
+recipe = zc.recipe.egg
+eggs = \${app:eggs}
+    gunicorn >=20
+
+[worker]
+recipe = zc.recipe.egg
+eggs = \${web:eggs}
+eggs += celery
+
+[docs]
+eggs = sphinx
+
+[versions]
+django = 4.2
+gunicorn =
+`
+
+  it('gives the eggs of its parts, and its pins', async () => {
+    const found = await read('buildout.cfg', {
+      'buildout.cfg': buildout,
+      'base.cfg': base,
+      'src/own/setup.py': '',
+    })
+    expect(found.names).toEqual(['Django', 'own', 'gunicorn', 'celery'])
+    expect(found.lines[0]).toBe('--index-url https://packages.example.com/simple')
+    expect(found.constraints).toEqual(['django==4.2', 'celery==5.3'])
+    expect(found.local).toMatchObject([{ path: join(found.folder, 'src/own') }])
+    expect(found.files).toHaveLength(2)
+  })
+
+  it.each([
+    ['[buildout]\nextends = https://example.com/versions.cfg', /is not read from the network/],
+    ['[buildout]\nextends = nope.cfg', /extends "nope.cfg", which is not there/],
+    [`[buildout]\nparts = a\n[a]\neggs = $\{b:eggs}`, /\[a\] refers to \$\{b:eggs\}, which is not there/],
+    [`[buildout]\nparts = a\n[a]\neggs = $\{:eggs}`, /in a circle/],
+  ])('is refused in words: %j', async (text, message) => {
+    await expect(read('buildout.cfg', { 'buildout.cfg': text })).rejects.toThrow(message)
+  })
+})
+
+it.each([
+  ['poetry.lock', 'poetry export'],
+  ['Pipfile.lock', 'pipenv requirements'],
+  ['pdm.lock', 'pdm export'],
+])('%s is refused with the command that writes what can be read', async (name, command) => {
+  await expect(read(name, { [name]: '' })).rejects.toThrow(command)
+})

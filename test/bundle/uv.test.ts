@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs'
+import { execaSync } from 'execa'
+import { describe, expect, it, vi } from 'vitest'
+import { makeBundle, useLaptop, writeApp } from './laptop.ts'
+import { startIndex } from './package-index.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+
+useLaptop()
+
+const hasUv = execaSync('uv', ['--version'], { reject: false }).exitCode === 0
+if (!hasUv)
+  console.warn('SKIPPED: bundles are not compared between uv and pip, as there is no uv on the PATH.')
+
+describe('uv, where it is on the machine', () => {
+  it.runIf(hasUv).each([
+    ['amazon-linux-2023-arm64', '3.11'],
+    ['debian-12-x86_64', '3.11'],
+  ])('makes the same bundle as pip alone: %s, Python %s', async (platform, python) => {
+    const index = await startIndex(
+      [
+        {
+          name: 'app',
+          requires: ['lib<3', 'arm; platform_machine=="aarch64"', 'old; python_version<"3.12"'],
+        },
+        { name: 'lib', version: '2.0' },
+        { name: 'lib', version: '3.0' },
+        { name: 'arm', tag: 'cp311-cp311-manylinux_2_17_aarch64' },
+        { name: 'arm', version: '2.0', tag: 'cp311-cp311-manylinux_2_35_aarch64' },
+        { name: 'old', requiresPython: '!=3.11.0' },
+      ],
+      [{ name: 'lib', version: '2.5' }],
+    )
+    vi.stubEnv('PIP_INDEX_URL', index.url)
+    const folder = writeApp({
+      requirements: 'app\n./vendor/near\n',
+      vendor: [{ name: 'near', requires: ['lib'] }],
+    })
+    const withPip = await makeBundle(folder, platform, python)
+    vi.stubEnv('XDG_CACHE_HOME', temporaryFolder())
+    vi.stubEnv('PYBUNDLE_RESOLVER', undefined)
+    const withUv = await makeBundle(folder, platform, python)
+    expect(withUv.news).toContain('versions chosen by uv')
+    expect(withPip.news).not.toContain('versions chosen by uv')
+    expect(withUv.digest).toBe(withPip.digest)
+    expect(readFileSync(withUv.file).equals(readFileSync(withPip.file))).toBe(true)
+  })
+
+  it('leaves to pip what it cannot choose', async () => {
+    const index = await startIndex([], [{ name: 'alpha' }])
+    vi.stubEnv('PIP_INDEX_URL', index.url)
+    vi.stubEnv('PYBUNDLE_RESOLVER', undefined)
+    const { wheels, news } = await makeBundle(writeApp({ requirements: 'alpha # source only\n' }))
+    expect(wheels).toEqual(['alpha-1.0-py3-none-any.whl'])
+    expect(news).not.toContain('versions chosen by uv')
+  })
+})
