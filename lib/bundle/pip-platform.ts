@@ -1,5 +1,7 @@
+import { mkdtemp, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { markerEnvironment } from './markers.ts'
-import { runPip } from './pip.ts'
+import { type FetchProgress, type PlatformTask, runPip } from './pip.ts'
 import type { Platform } from './platform.ts'
 import type { ResolveJob } from './resolve.ts'
 import { platformTags } from './tags.ts'
@@ -8,15 +10,47 @@ import { platformTags } from './tags.ts'
 export function runPipForPlatform(
   [command = '', ...args]: readonly string[],
   { python, cache, platform, folder }: ResolveJob,
-  { useIndex = true } = {},
+  { useIndex = true, ...task }: { useIndex?: boolean } & Omit<PlatformTask, 'markers'> = {},
 ): Promise<void> {
   return runPip([command, ...platformArguments(platform), ...args], {
     python,
     cache,
-    markers: markerEnvironment(platform),
+    platform: { markers: markerEnvironment(platform), ...task },
     useIndex,
     cwd: folder,
   })
+}
+
+/** What pip chose for one package. */
+export interface FetchedFile {
+  path: string
+  name: string
+  extras: string[]
+  /** Whether a requirement asks for it, and not only another package. */
+  isRoot: boolean
+}
+
+/**
+ * Chooses for the platform by the metadata of wheels, then fetches what was chosen: several at once, into a cache by
+ * sha256, going on where an earlier run was cut off.
+ */
+export async function fetchForPlatform(
+  args: readonly string[],
+  job: ResolveJob,
+  { useIndex = true } = {},
+): Promise<FetchedFile[]> {
+  const own = await mkdtemp(join(job.folder, 'fetched-'))
+  const answer = join(own, 'answer.json')
+  await runPipForPlatform(['download', '--use-feature=fast-deps', '--dest', own, ...args], job, {
+    useIndex,
+    fetch: { files: join(job.cache, 'files'), own, answer },
+    onProgress: (progress) => job.report(describe(progress)),
+  })
+  return JSON.parse(await readFile(answer, 'utf8'))
+}
+
+function describe({ files, done, bytes }: FetchProgress): string {
+  return `downloading: ${done} of ${files} files are here, ${(bytes / 1_000_000).toFixed(1)} MB came`
 }
 
 /**

@@ -1,5 +1,6 @@
 import { devNull } from 'node:os'
 import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { UserError } from '../user-error.ts'
 import { keepFolder } from './cache.ts'
@@ -11,38 +12,41 @@ export interface PipRun {
   /** A folder that outlives the run. */
   cache: string
   /** Given where pip is to think that it runs on the platform. */
-  markers?: Record<string, string>
+  platform?: PlatformTask
   /** Whether the user's package index, as configured for pip, may be asked. */
   useIndex: boolean
   cwd: string
 }
 
-/**
- * pip evaluates markers with the Python that it runs on, whatever --platform says, and silently leaves out
- * what other platforms need (https://github.com/pypa/pip/issues/11664): it gets the platform's instead.
- */
-const SHIM = `
-import json, sys
-sys.path.insert(0, sys.argv[1])
-markers = json.loads(sys.argv[2])
-sys.argv[:3] = ["pip"]
-from pip._vendor.packaging import markers as packaging_markers
-packaging_markers.default_environment = lambda: dict(markers)
-from pip._internal.cli.main import main
-sys.exit(main())
-`
+/** What `pip_for_platform.py` needs to know, beside where pip is. */
+export interface PlatformTask {
+  markers: Record<string, string>
+  fetch?: { files: string; own: string; answer: string }
+  onProgress?: (progress: FetchProgress) => void
+}
 
-/** Runs the pip that came with the Python; a UserError with what it said when it fails. */
+export interface FetchProgress {
+  files: number
+  done: number
+  /** From the network, in this run. */
+  bytes: number
+}
+
+const FOR_PLATFORM = fileURLToPath(new URL('pip_for_platform.py', import.meta.url))
+
+/** Runs the pip that the Python is to use; a UserError with what it said when it fails. */
 export async function runPip(args: readonly string[], run: PipRun): Promise<void> {
-  const { python, markers, useIndex, cwd, cache } = run
+  const { python, platform, useIndex, cwd, cache } = run
+  const { onProgress, ...task } = platform ?? {}
   const pip = await unpackPip(python, cache)
-  const program = markers ? ['-I', '-c', SHIM, pip, JSON.stringify(markers)] : [join(pip, 'pip')]
+  const program = platform ? ['-I', FOR_PLATFORM, JSON.stringify({ pip, ...task })] : [join(pip, 'pip')]
   const options = ['--disable-pip-version-check', '--no-input', '--no-color', ...args]
   const { exitCode, all } = await execa(python.executable, [...program, ...options], {
     cwd,
     all: true,
     reject: false,
     stdin: 'ignore',
+    stdout: hearing(onProgress),
     // A source that is built must not change by that: its repository would have uncommitted files.
     env: {
       ...pipEnvironment(process.env, useIndex),
@@ -52,6 +56,17 @@ export async function runPip(args: readonly string[], run: PipRun): Promise<void
     extendEnv: false,
   })
   if (exitCode !== 0) throw new UserError(pipComplaint(all))
+}
+
+const RECORD_SEPARATOR = '\u001e'
+
+/** Passes on what pip says, less the lines that tell how far the files are. */
+function hearing(onProgress: PlatformTask['onProgress']) {
+  return function* (line: unknown) {
+    const text = String(line)
+    if (text.startsWith(RECORD_SEPARATOR)) onProgress?.(JSON.parse(text.slice(RECORD_SEPARATOR.length)))
+    else yield text
+  }
 }
 
 /** 1980-01-01, the first day of zip: one source makes one wheel, whenever it is built. */

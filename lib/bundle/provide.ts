@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { type Digest, sha256 } from '../release/digest.ts'
 import { UserError } from '../user-error.ts'
 import { cacheFolder } from './cache.ts'
@@ -8,6 +8,7 @@ import { findPython, type Python } from './find-python.ts'
 import { readInputs } from './inputs.ts'
 import { BUNDLE_FORMAT, type BundleManifest } from './manifest.ts'
 import { packBundle } from './pack.ts'
+import { PINNED_PIPS } from './pinned-pip.ts'
 import { describePlatform, type Platform, platformOf, THIS_MACHINE } from './platform.ts'
 import { readBundle } from './read.ts'
 import type { Requirements } from './requirements.ts'
@@ -81,7 +82,7 @@ export async function provideBundle(plan: BundlePlan, options: ProvideOptions): 
   return { ...(await openFile(file)), isReused: false, why: `${why}, for ${describePlatform(plan.platform)}` }
 }
 
-async function digestInputs({ requirements, platform, python }: BundlePlan): Promise<Digest> {
+async function digestInputs({ requirements, platform }: BundlePlan): Promise<Digest> {
   const files = requirements.files.map((file) => digestSource(file))
   const local = requirements.local.map(async ({ path, ...asked }) => ({
     ...asked,
@@ -90,7 +91,7 @@ async function digestInputs({ requirements, platform, python }: BundlePlan): Pro
   const inputs = [
     BUNDLE_FORMAT,
     platform,
-    basename(python.pip),
+    PINNED_PIPS,
     requirements.remote,
     requirements.names,
     await Promise.all(files),

@@ -1,11 +1,12 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { UserError } from '../user-error.ts'
 import { type BuiltSource, buildSources } from './build.ts'
 import type { Python } from './find-python.ts'
 import type { BundleParts } from './pack.ts'
-import { runPipForPlatform } from './pip-platform.ts'
+import { PINNED_PIPS, pinnedPips } from './pinned-pip.ts'
+import { type FetchedFile, fetchForPlatform } from './pip-platform.ts'
 import { describePlatform, type Platform } from './platform.ts'
 import { nameOf } from './requirement-name.ts'
 import type { Requirements } from './requirements.ts'
@@ -32,21 +33,25 @@ export interface ResolveJob extends ResolveWish {
 
 /** Finds or builds a wheel for everything that the requirements need on the platform. */
 export async function resolveWheels(wish: ResolveWish): Promise<BundleParts> {
-  const job = { ...wish, indexOptions: await writeIndexOptions(wish) }
+  const { python, platform } = wish
+  const asked = { ...wish, indexOptions: await writeIndexOptions(wish) }
+  const [pip, carried] = await pinnedPips([python.platform.python, platform.python], asked)
+  // All that pip decides is decided by the same pip on any laptop, as far as it can be had.
+  const job = { ...asked, python: { ...python, pip: pip ?? python.pip } }
   const built = await buildSources(job)
   refuseUnfit(
     built.map(({ wheel }) => wheel),
     job.platform,
   )
   job.report(`resolving for ${describePlatform(job.platform)}`)
-  const wheels = await downloadWheels(job, built)
-  refuseSources(wheels)
+  const files = await fetchWheels(job, built)
+  const wheels = files.map(({ path }) => path)
   refuseUnfit(wheels, job.platform)
   return {
     platform: job.platform,
-    roots: rootsOf(job.requirements, built, wheels),
+    roots: rootsOf(job.requirements, built, files),
     wheels,
-    pip: await pipFor(job),
+    pip: carried ?? ownPip(wish),
     vcs: Object.fromEntries(built.flatMap(({ wheel, vcs }) => (vcs ? [[nameOfWheel(wheel), vcs]] : []))),
   }
 }
@@ -62,24 +67,21 @@ async function writeIndexOptions({ requirements, folder }: ResolveWish): Promise
 
 const INDEX_OPTION = /^(-i|-f|--(index-url|extra-index-url|no-index|find-links|trusted-host))\b/
 
-async function downloadWheels(job: ResolveJob, built: BuiltSource[]): Promise<string[]> {
+async function fetchWheels(job: ResolveJob, built: BuiltSource[]): Promise<FetchedFile[]> {
   const { requirements, folder } = job
-  const wheels = join(folder, 'wheels')
   const fromSource = await buildUnwanted(job)
   const tried = new Set<string>()
   const constraints = join(folder, 'constraints.txt')
+  const input = join(folder, 'requirements.in')
+  const args = ['--only-binary=:all:', '-c', constraints, '-r', input]
   let pins = await pinsFor(job, await inputLines(requirements, built, fromSource))
-  await mkdir(wheels)
   for (;;) {
-    const input = join(folder, 'requirements.in')
     await writeFile(constraints, [...requirements.constraints, ...pins].join('\n'))
     await writeFile(input, (await inputLines(requirements, built, fromSource)).join('\n'))
-    const args = ['download', '--only-binary=:all:', '--dest', wheels, '-c', constraints, '-r', input]
-    const complaint = await complaintOf(() => download(job, args))
-    if (!complaint) return (await readdir(wheels)).map((file) => join(wheels, file))
+    const answer = await orComplaint(() => fetchFor(job, args))
+    if (!(answer instanceof UserError)) return answer
     if (pins.length > 0) pins = []
-    else if (!(await buildMissing(job, complaint, { fromSource, tried })))
-      throw explain(complaint, job.platform)
+    else if (!(await buildMissing(job, answer, { fromSource, tried }))) throw explain(answer, job.platform)
   }
 }
 
@@ -89,16 +91,19 @@ async function pinsFor(job: ResolveJob, lines: readonly string[]): Promise<strin
   return asked.every((line) => /==[^*]+--hash/.test(line)) ? [] : pinWithUv(job, lines)
 }
 
-async function download(job: ResolveJob, args: readonly string[]): Promise<void> {
-  if (await isComplete(job, () => runPipForPlatform(args, job, { useIndex: false }))) return
+/** Where all requirements are local, what they need may be local too: then no index is asked. */
+async function fetchFor(job: ResolveJob, args: readonly string[]): Promise<FetchedFile[]> {
+  if (job.requirements.lines.length === 0) {
+    const answer = await orComplaint(() => fetchForPlatform(args, job, { useIndex: false }))
+    if (!(answer instanceof UserError)) return answer
+  }
   job.report('asking the package index')
-  await runPipForPlatform(args, job)
+  return fetchForPlatform(args, job)
 }
 
-async function complaintOf(work: () => Promise<void>): Promise<UserError | undefined> {
+async function orComplaint<T>(work: () => Promise<T>): Promise<T | UserError> {
   try {
-    await work()
-    return undefined
+    return await work()
   } catch (error) {
     if (error instanceof UserError) return error
     throw error
@@ -167,11 +172,6 @@ async function inputLines(
   ])
 }
 
-/** Where all requirements are local, what they need may be local too: then no index is asked. */
-async function isComplete({ requirements }: ResolveJob, resolve: () => Promise<void>): Promise<boolean> {
-  return requirements.lines.length === 0 && (await complaintOf(resolve)) === undefined
-}
-
 function explain(error: UserError, platform: Platform): UserError {
   const hint = /No matching distribution|from versions: none/.test(error.message)
     ? '\nEither the index does not have it, or neither a wheel of it fits nor is there a source to build one from.'
@@ -181,49 +181,33 @@ function explain(error: UserError, platform: Platform): UserError {
   })
 }
 
-/** pip saves the source of what a package's metadata names by its address, whatever it was told of wheels. */
-function refuseSources(files: readonly string[]): void {
-  const sources = files.map((file) => basename(file)).filter((file) => !file.endsWith('.whl'))
-  if (sources.length === 0) return
-  throw new UserError(
-    `${sources.join(', ')}: another package names it by the address of its source, which no target should have to build. Put a wheel of it into an index, and have that package ask for it by name.`,
-  )
-}
-
 function refuseUnfit(files: readonly string[], platform: Platform): void {
   const unfit = files.map((file) => whyUnfit(file, platform)).filter((why) => why !== undefined)
   if (unfit.length > 0) throw new UserError(unfit.join('\n'))
 }
 
-function rootsOf({ names }: Requirements, built: BuiltSource[], wheels: string[]): string[] {
+/** With their extras. A lock names all that it holds: what is asked for itself is told beside it. */
+function rootsOf({ names }: Requirements, built: BuiltSource[], files: readonly FetchedFile[]): string[] {
   const asked = [...names.map(normalizeName), ...built.map(({ wheel }) => nameOfWheel(wheel))]
-  const present = wheels.map(nameOfWheel)
-  return [...new Set(present)].filter((name) => asked.includes(name))
+  // An address alone names no package.
+  const roots = files.filter(
+    ({ isRoot, name }) => isRoot && (asked.includes(normalizeName(name)) || asked.includes('')),
+  )
+  return roots.map(
+    ({ name, extras }) => `${normalizeName(name)}${extras.length > 0 ? `[${extras.join(',')}]` : ''}`,
+  )
 }
 
 function nameOfWheel(wheel: string): string {
   return parseWheelName(wheel)?.name ?? ''
 }
 
-/** The Python's own pip where that runs on the platform's Python too, one from the index otherwise. */
-async function pipFor(job: ResolveJob): Promise<string> {
-  const { python, platform, report } = job
-  const folder = join(job.folder, 'tools')
+/** The pip that came with the Python, where that runs on the platform's Python too. */
+function ownPip({ python, platform }: ResolveWish): string {
   if (doesRunOn(python, platform)) return python.pip
-  report(`fetching a pip that runs on Python ${platform.python}`)
-  await mkdir(folder, { recursive: true })
-  const args = ['download', '--only-binary=:all:', '--dest', folder, '--no-deps', ...job.indexOptions, 'pip']
-  try {
-    await runPipForPlatform(args, job)
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error
-    throw new UserError(
-      `${basename(python.pip)}, which came with ${python.executable}, does not run on Python ${platform.python}, and the index gave no other. Install Python ${platform.python} here, or mend this:\n${error.message}`,
-      { cause: error },
-    )
-  }
-  const [pip = ''] = await readdir(folder)
-  return join(folder, pip)
+  throw new UserError(
+    `a bundle carries a pip, and the index gave none for Python ${platform.python} (${PINNED_PIPS.join(', ')} are asked for); ${basename(python.pip)}, which came with ${python.executable}, does not run there. Let pip reach an index that has one of them, or install Python ${platform.python} here.`,
+  )
 }
 
 /** Every pip that ensurepip carried ran on Python 3.11; each newer Python broke the pips before it. */

@@ -1,0 +1,124 @@
+import { randomBytes } from 'node:crypto'
+import { readdirSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { execa } from 'execa'
+import { describe, expect, it, vi } from 'vitest'
+import { type FileServer, serveFiles } from './file-server.ts'
+import { makeBundle, useLaptop, writeApp } from './laptop.ts'
+import { buildWheel } from './package-index.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+
+useLaptop()
+
+const PROGRAM = fileURLToPath(new URL('../../bin/pybundle.ts', import.meta.url))
+const BIG = 'big-1.0-py3-none-any.whl'
+const MEGABYTE = 1_000_000
+/** What choosing by metadata may cost, of a wheel that is given in parts. */
+const METADATA = 100_000
+
+/** An index with a wheel of 3 MB, and small ones. */
+async function startIndex(options?: Parameters<typeof serveFiles>[1]) {
+  const folder = temporaryFolder()
+  vi.stubEnv('XDG_CACHE_HOME', temporaryFolder())
+  await buildWheel({ name: 'big', native: randomBytes(3 * MEGABYTE), requires: ['small'] }, folder)
+  for (const name of ['small', 'other']) await buildWheel({ name }, folder)
+  const index = await serveFiles(folder, options)
+  vi.stubEnv('PIP_INDEX_URL', index.url)
+  return { index, size: statSync(join(folder, BIG)).size }
+}
+
+const app = (note = '') => writeApp({ requirements: `big\nother ${note && `# ${note}`}\n` })
+const WHEELS = [BIG, 'other-1.0-py3-none-any.whl', 'small-1.0-py3-none-any.whl']
+const sentOf = ({ sent }: FileServer, file = BIG) => sent.get(file) ?? 0
+
+describe('the files of a bundle', () => {
+  it('are fetched at once, each of them once', async () => {
+    const { index, size } = await startIndex({ together: WHEELS.length })
+    expect((await makeBundle(app())).wheels).toEqual(WHEELS)
+    expect(index.mostAtOnce).toBe(WHEELS.length)
+    expect(sentOf(index)).toBeLessThan(size + METADATA)
+  })
+
+  it('are fetched once too from an index that gives no parts of files', async () => {
+    const { index, size } = await startIndex({ ranges: false })
+    expect((await makeBundle(app())).wheels).toEqual(WHEELS)
+    expect(sentOf(index)).toBe(size)
+  })
+
+  it('are taken from the cache when the requirements change', async () => {
+    const { index } = await startIndex()
+    await makeBundle(app())
+    const before = sentOf(index)
+    expect(await makeBundle(app('and changed'))).toMatchObject({ isReused: false, wheels: WHEELS })
+    expect(sentOf(index) - before).toBeLessThan(METADATA)
+  })
+
+  it('are fetched from where the index failed, and nothing that came is lost', async () => {
+    const { index, size } = await startIndex()
+    index.cutAt.set(BIG, 2 * MEGABYTE)
+    await expect(makeBundle(app())).rejects.toThrow(
+      /could not download 1 of 3 files:\n {2}http:.*big-1\.0-py3-none-any\.whl: .*\nThe others are kept, and what there is of these: run it again to go on\./,
+    )
+    const before = new Map(index.sent)
+    index.cutAt.clear()
+    expect((await makeBundle(app())).wheels).toEqual(WHEELS)
+    expect(sentOf(index) - (before.get(BIG) ?? 0)).toBeLessThan(size - 2 * MEGABYTE + METADATA)
+    expect(sentOf(index, 'other-1.0-py3-none-any.whl')).toBeLessThan(
+      2 * (before.get('other-1.0-py3-none-any.whl') ?? 0),
+    )
+  })
+
+  it('are fetched from where the command was killed', async () => {
+    const { index, size } = await startIndex()
+    index.cutAt.set(BIG, 2 * MEGABYTE)
+    const folder = app()
+    writeFileSync(join(folder, 'pybundle.toml'), 'app = "shop"\nplatform = "this-machine"\n')
+    const cut = new Promise<void>((resolve) => {
+      index.onCut = () => resolve()
+    })
+    const killed = execa(process.execPath, [PROGRAM, 'bundle', '--app', folder, '--output', folder], {
+      detached: true,
+      reject: false,
+    })
+    await Promise.race([cut, killed.then(({ stderr }) => Promise.reject(new Error(stderr)))])
+    process.kill(-(killed.pid ?? 0), 'SIGKILL')
+    expect((await killed).signal).toBe('SIGKILL')
+    index.cutAt.clear()
+    const before = sentOf(index)
+    expect((await makeBundle(folder)).wheels).toEqual(WHEELS)
+    expect(sentOf(index) - before).toBeLessThan(size - MEGABYTE)
+  })
+
+  it('are refused, and not kept, when they are not what the index says', async () => {
+    await startIndex({ digestOf: () => '0'.repeat(64) })
+    const failed = makeBundle(app())
+    await expect(failed).rejects.toThrow(
+      /could not download 3 of 3 files:[\s\S]*its sha256 is [0-9a-f]{64}, not 0{64} as the index says/,
+    )
+    const kept = join(process.env.XDG_CACHE_HOME ?? '', 'pybundle/files', '0'.repeat(64))
+    expect(readdirSync(kept).map((file) => statSync(join(kept, file)).size)).toEqual([0, 0, 0])
+  })
+
+  it('may have no digest in the index', async () => {
+    const { index, size } = await startIndex({ digestOf: () => undefined })
+    expect((await makeBundle(app())).wheels).toEqual(WHEELS)
+    expect(sentOf(index)).toBeLessThan(size + METADATA)
+  })
+
+  it('may be wanted by two runs at the same time', async () => {
+    const { index, size } = await startIndex()
+    const bundles = await Promise.all([makeBundle(app('one')), makeBundle(app('two'))])
+    expect(bundles[0].digest).toBe(bundles[1].digest)
+    expect(sentOf(index)).toBeLessThan(size + 2 * METADATA)
+  })
+
+  it('must have the sha256 that the requirements name', async () => {
+    await startIndex()
+    const requirements = `other==1.0 --hash=sha256:${'1'.repeat(64)}\n`
+    await expect(makeBundle(writeApp({ requirements }))).rejects.toThrow(/DO NOT MATCH THE HASHES/)
+    await expect(makeBundle(writeApp({ requirements: `${requirements}small==1.0\n` }))).rejects.toThrow(
+      /Hashes are required in --require-hashes mode[\s\S]*small==1\.0 --hash=sha256:/,
+    )
+  })
+})
