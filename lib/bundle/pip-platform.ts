@@ -1,8 +1,9 @@
 import { mkdtemp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { UserError } from '../user-error.ts'
 import { markerEnvironment } from './markers.ts'
 import { type FetchProgress, type PlatformTask, runPip } from './pip.ts'
-import type { Platform } from './platform.ts'
+import { LATE_PATCH, type Platform } from './platform.ts'
 import type { ResolveJob } from './resolve.ts'
 import { platformTags } from './tags.ts'
 
@@ -41,23 +42,36 @@ export async function fetchForPlatform(
 ): Promise<FetchedFile[]> {
   const own = await mkdtemp(join(job.folder, 'fetched-'))
   const answer = join(own, 'answer.json')
-  await runPipForPlatform(['download', '--use-feature=fast-deps', '--dest', own, ...args], job, {
-    useIndex,
-    fetch: { files: join(job.cache, 'files'), own, answer },
-    onProgress: (progress) => job.report(describe(progress)),
-  })
+  let passedOver: string[] = []
+  try {
+    await runPipForPlatform(['download', '--use-feature=fast-deps', '--dest', own, ...args], job, {
+      useIndex,
+      fetch: { files: join(job.cache, 'files'), own, answer },
+      onTold: ({ fetched, unfit }) => {
+        if (fetched) job.report(describe(fetched))
+        passedOver = unfit ?? passedOver
+      },
+    })
+  } catch (error) {
+    throw error instanceof UserError ? new NothingFits(error, passedOver) : error
+  }
   return JSON.parse(await readFile(answer, 'utf8'))
+}
+
+/** What pip says where it has no answer. */
+export class NothingFits extends UserError {
+  /** Wheels that the index has, and that are for others. */
+  readonly passedOver: readonly string[]
+
+  constructor({ message, cause }: UserError, passedOver: readonly string[]) {
+    super(message, { cause })
+    this.passedOver = passedOver
+  }
 }
 
 function describe({ files, done, bytes }: FetchProgress): string {
   return `downloading: ${done} of ${files} files are here, ${(bytes / 1_000_000).toFixed(1)} MB came`
 }
-
-/**
- * A platform names no patch release. What excludes early ones (`!=3.9.0`) must be found; a target that has one
- * refuses it itself. Markers are given the earliest instead: they ask for what later ones have built in.
- */
-export const LATE_PATCH = 99
 
 function platformArguments(platform: Platform): string[] {
   return [

@@ -6,6 +6,7 @@ import { UserError } from '../user-error.ts'
 import { keepFolder } from './cache.ts'
 import { maskCredentials } from './credentials.ts'
 import type { Python } from './find-python.ts'
+import { LATE_PATCH } from './platform.ts'
 
 export interface PipRun {
   python: Python
@@ -22,7 +23,14 @@ export interface PipRun {
 export interface PlatformTask {
   markers: Record<string, string>
   fetch?: { files: string; own: string; answer: string }
-  onProgress?: (progress: FetchProgress) => void
+  onTold?: (told: Told) => void
+}
+
+/** What `pip_for_platform.py` tells while pip works. */
+export interface Told {
+  fetched?: FetchProgress
+  /** Where nothing was found for a requirement: the index's wheels that would meet it on other platforms, newest first. */
+  unfit?: string[]
 }
 
 export interface FetchProgress {
@@ -37,7 +45,7 @@ const FOR_PLATFORM = fileURLToPath(new URL('pip_for_platform.py', import.meta.ur
 /** Runs the pip that the Python is to use; a UserError with what it said when it fails. */
 export async function runPip(args: readonly string[], run: PipRun): Promise<void> {
   const { python, platform, useIndex, cwd, cache } = run
-  const { onProgress, ...task } = platform ?? {}
+  const { onTold, ...task } = platform ?? {}
   const pip = await unpackPip(python, cache)
   const program = platform ? ['-I', FOR_PLATFORM, JSON.stringify({ pip, ...task })] : [join(pip, 'pip')]
   const options = ['--disable-pip-version-check', '--no-input', '--no-color', ...args]
@@ -46,7 +54,7 @@ export async function runPip(args: readonly string[], run: PipRun): Promise<void
     all: true,
     reject: false,
     stdin: 'ignore',
-    stdout: hearing(onProgress),
+    stdout: hearing(onTold),
     // A source that is built must not change by that: its repository would have uncommitted files.
     env: {
       ...pipEnvironment(process.env, useIndex),
@@ -60,11 +68,11 @@ export async function runPip(args: readonly string[], run: PipRun): Promise<void
 
 const RECORD_SEPARATOR = '\u001e'
 
-/** Passes on what pip says, less the lines that tell how far the files are. */
-function hearing(onProgress: PlatformTask['onProgress']) {
+/** Passes on what pip says; what is told beside goes to who wants to know. */
+function hearing(onTold: PlatformTask['onTold']) {
   return function* (line: unknown) {
     const text = String(line)
-    if (text.startsWith(RECORD_SEPARATOR)) onProgress?.(JSON.parse(text.slice(RECORD_SEPARATOR.length)))
+    if (text.startsWith(RECORD_SEPARATOR)) onTold?.(JSON.parse(text.slice(RECORD_SEPARATOR.length)))
     else yield text
   }
 }
@@ -131,8 +139,14 @@ function pipComplaint(output: string): string {
   // The cause of a conflict is told on the other stream: it may come before the error.
   const first = lines.findIndex((line) => /^\s*(ERROR|error):|^The conflict is caused by/.test(line))
   const told = lines.slice(first < 0 ? -20 : first).slice(0, 40)
-  return maskCredentials(told.join('\n').replace(MANY_VERSIONS, 'from versions: ..., $1'))
+  const text = told
+    .join('\n')
+    .replace(MANY_VERSIONS, 'from versions: ..., $1')
+    .replace(LATE_PATCH_NAMED, '$1')
+  return maskCredentials(text)
 }
+
+const LATE_PATCH_NAMED = new RegExp(`\\b(3\\.\\d+)\\.${LATE_PATCH}\\b`, 'g')
 
 /** All but the last five. */
 const MANY_VERSIONS = /from versions: (?:[^,)]+, )+((?:[^,)]+, ){4}[^,)]+\))/g

@@ -3,22 +3,22 @@
 Arguments: what it needs to know, as JSON, then pip's own. It reaches into pip, alike from 23.0 to 26.3:
 
 pip        where pip is unpacked
-markers    PEP 508's variables. pip evaluates markers with the Python that it runs on, whatever --platform says, and
-           silently leaves out what other platforms need (https://github.com/pypa/pip/issues/11664)
+markers    PEP 508's variables on the platform. pip evaluates markers with the Python that it runs on, whatever
+           --platform says, and silently leaves out what others need (https://github.com/pypa/pip/issues/11664)
 fetch      files: a folder that outlives the run, each file below its sha256; own: one that does not, for files of
            which an index tells no sha256; answer: the file that is to hold what was chosen and fetched
 """
 
 import json
+import os
 import sys
 
 TASK = json.loads(sys.argv[1])
 sys.argv[:2] = ["pip"]
-sys.path.insert(0, TASK["pip"])
+sys.path[:0] = [TASK["pip"], os.path.dirname(os.path.abspath(__file__))]
 
 import fcntl
 import hashlib
-import os
 import shutil
 import threading
 import time
@@ -26,13 +26,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pip._internal.cli.main import main
 from pip._internal.commands.download import DownloadCommand
-from pip._internal.exceptions import CommandError, HashError, HashErrors, PipError
+from pip._internal.exceptions import CommandError, DistributionNotFound, HashError, HashErrors, PipError
+from pip._internal.index.package_finder import PackageFinder
 from pip._internal.network.utils import raise_for_status
 from pip._internal.operations.prepare import RequirementPreparer
 from pip._internal.req.req_set import RequirementSet
 from pip._internal.utils.misc import redact_auth_from_url
 from pip._vendor.packaging import markers
+from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
+from pip._vendor.packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from pip._vendor.packaging.version import InvalidVersion
 from pip._vendor.urllib3.exceptions import HTTPError
+import platform_markers
 
 WORKERS = 6
 TRIES_WITHOUT_PROGRESS = 4
@@ -40,7 +45,7 @@ BLOCK = 256 * 1024
 
 
 def main_for_platform():
-  markers.default_environment = lambda: dict(TASK["markers"])
+  platform_markers.use(markers, TASK["markers"])
   if TASK.get("fetch"):
     fetch_instead_of_saving()
   return main()
@@ -48,7 +53,7 @@ def main_for_platform():
 
 def fetch_instead_of_saving():
   """Choosing needs the metadata of wheels alone. What was chosen is fetched at the end, all at once."""
-  chosen = []
+  chosen, passed_over = [], []
   run, fetch_metadata = DownloadCommand.run, RequirementPreparer._fetch_metadata_only
 
   def fetch_metadata_of_hashed(preparer, requirement):
@@ -63,17 +68,40 @@ def fetch_instead_of_saving():
       preparer.require_hashes = required
 
   def run_and_fetch(command, options, arguments):
-    status = run(command, options, arguments)
+    try:
+      status = run(command, options, arguments)
+    except DistributionNotFound as error:
+      tell({"unfit": unfit_wheels(str(error), passed_over)})
+      raise
     if status == 0:
       answer(fetch_all(chosen))
     return status
 
+  PackageFinder._log_skipped_link = lambda finder, link, *reasons: passed_over.append(link)
   RequirementPreparer._fetch_metadata_only = fetch_metadata_of_hashed
   RequirementPreparer.prepare_linked_requirements_more = lambda *arguments, **options: None
   RequirementPreparer.save_linked_requirement = lambda *arguments: chosen.append(arguments)
   # pip 23.2 looks into each file for it.
   RequirementSet.warn_legacy_versions_and_specifiers = lambda *arguments: None
   DownloadCommand.run = run_and_fetch
+
+
+def unfit_wheels(complaint, passed_over):
+  """Of what was not found: newest first, those for the platform's CPU before others."""
+  _, _, asked = complaint.partition("No matching distribution found for ")
+  try:
+    requirement = Requirement(asked.strip())
+  except InvalidRequirement:
+    return []
+  wheels = {}
+  for link in passed_over:
+    try:
+      name, version, *_ = parse_wheel_filename(link.filename)
+    except (InvalidWheelFilename, InvalidVersion):
+      continue
+    if name == canonicalize_name(requirement.name) and requirement.specifier.contains(version, prereleases=True):
+      wheels[link.filename] = (version, TASK["markers"]["platform_machine"] in link.filename)
+  return sorted(wheels, key=wheels.get, reverse=True)
 
 
 def answer(files):
@@ -220,7 +248,7 @@ def receive(part, response, progress):
 
 
 class Progress:
-  """Told once a second, in lines that begin with the record separator of RFC 7464."""
+  """Told once a second."""
 
   def __init__(self, files):
     self.state = {"files": files, "done": 0, "bytes": 0}
@@ -232,7 +260,12 @@ class Progress:
       self.state[key] += count
       if time.monotonic() - self.told >= 1:
         self.told = time.monotonic()
-        print("\x1e" + json.dumps(self.state), flush=True)
+        tell({"fetched": self.state})
+
+
+def tell(what):
+  """In a line that begins with the record separator of RFC 7464."""
+  print("\x1e" + json.dumps(what), flush=True)
 
 
 sys.exit(main_for_platform())

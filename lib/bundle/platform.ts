@@ -7,6 +7,12 @@ export interface Platform {
   python: string
 }
 
+/**
+ * A platform names no patch release. What excludes early ones (`!=3.9.0`) must be found; a target that has one
+ * refuses it itself.
+ */
+export const LATE_PATCH = 99
+
 /** The laptop itself, for targets that are on it. */
 export const THIS_MACHINE = 'this-machine'
 

@@ -71,9 +71,10 @@ export async function provideBundle(plan: BundlePlan, options: ProvideOptions): 
   const folder = await mkdtemp(join(tmpdir(), 'pybundle-'))
   try {
     const parts = await resolveWheels({ ...plan, cache, folder, report: options.report })
-    options.report(`verifying ${parts.wheels.length} wheels`)
+    const count = `${parts.wheels.length} wheel${parts.wheels.length === 1 ? '' : 's'}`
+    options.report(`verifying ${count}`)
     await verifyWheels({ ...plan, wheels: parts.wheels, asked: askedBy(plan.requirements, parts.roots) })
-    options.report(`packing ${parts.wheels.length} wheels`)
+    options.report(`packing ${count}`)
     await packBundle(parts, file)
   } finally {
     await rm(folder, { recursive: true, force: true })

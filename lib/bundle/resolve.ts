@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { UserError } from '../user-error.ts'
 import { type BuiltSource, buildSources } from './build.ts'
+import { explainComplaint } from './explain-complaint.ts'
 import type { Python } from './find-python.ts'
 import type { BundleParts } from './pack.ts'
 import { PINNED_PIPS, pinnedPips } from './pinned-pip.ts'
@@ -47,6 +48,7 @@ export async function resolveWheels(wish: ResolveWish): Promise<BundleParts> {
   const files = await fetchWheels(job, built)
   const wheels = files.map(({ path }) => path)
   refuseUnfit(wheels, job.platform)
+  if (wheels.length === 0) throw nothingApplies(job)
   return {
     platform: job.platform,
     roots: rootsOf(job.requirements, built, files),
@@ -81,7 +83,8 @@ async function fetchWheels(job: ResolveJob, built: BuiltSource[]): Promise<Fetch
     const answer = await orComplaint(() => fetchFor(job, args))
     if (!(answer instanceof UserError)) return answer
     if (pins.length > 0) pins = []
-    else if (!(await buildMissing(job, answer, { fromSource, tried }))) throw explain(answer, job.platform)
+    else if (!(await buildMissing(job, answer, { fromSource, tried })))
+      throw await explainComplaint(answer, job.platform, [input, constraints])
   }
 }
 
@@ -138,7 +141,9 @@ async function buildMissing(
     if (tried.has(requirement)) continue
     tried.add(requirement)
     const name = nameOf(requirement)
-    const line = job.requirements.lines.find((candidate) => nameOf(candidate) === name) ?? requirement
+    // What its source must be is told there alone.
+    const hashed = job.requirements.lines.find((line) => nameOf(line) === name && / --hash[ =]/.test(line))
+    const line = hashed ?? requirement
     const wheel = await buildFromIndex(job, line, join(job.folder, 'sdists', `${tried.size}`))
     if (wheel) fromSource.set(name, wheel)
     isFurther ||= wheel !== undefined
@@ -172,13 +177,11 @@ async function inputLines(
   ])
 }
 
-function explain(error: UserError, platform: Platform): UserError {
-  const hint = /No matching distribution|from versions: none/.test(error.message)
-    ? '\nEither the index does not have it, or neither a wheel of it fits nor is there a source to build one from.'
-    : ''
-  return new UserError(`could not resolve for ${describePlatform(platform)}:\n${error.message}${hint}`, {
-    cause: error,
-  })
+function nothingApplies({ requirements, platform }: ResolveJob): UserError {
+  const [file] = requirements.files
+  return new UserError(
+    `nothing that ${file} asks for applies to ${describePlatform(platform)}: the markers (what follows ";") of all its lines are false there.`,
+  )
 }
 
 function refuseUnfit(files: readonly string[], platform: Platform): void {

@@ -2,8 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { pipSettings } from './pip.ts'
-import { LATE_PATCH } from './pip-platform.ts'
-import type { Platform } from './platform.ts'
+import { LATE_PATCH, type Platform } from './platform.ts'
 import type { ResolveJob } from './resolve.ts'
 
 /**

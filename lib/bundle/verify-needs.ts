@@ -1,7 +1,7 @@
 import { execa } from 'execa'
 import type { Python } from './find-python.ts'
 import { markerEnvironment } from './markers.ts'
-import type { Platform } from './platform.ts'
+import { LATE_PATCH, type Platform } from './platform.ts'
 import type { WheelContents } from './read-wheel.ts'
 
 /** One package asked for by the requirements, or by another package. */
@@ -124,9 +124,6 @@ for wheel in sorted(wheels):
                 needs.append({"by": by, "requirement": told(need), "name": name, "found": wheels[name]["version"], "isMet": True})
 json.dump({"needs": needs, "mistakes": [mistake for mistake in mistakes if mistake["file"]]}, sys.stdout)
 `
-
-/** A platform names no patch release: what excludes early ones is refused by a target that has one of those. */
-const LATE_PATCH = 99
 
 /** Who needs what, under the platform's markers, and whether it is there. */
 export async function resolveNeeds({ wheels, asked, platform, python }: NeedsQuestion): Promise<Needs> {
