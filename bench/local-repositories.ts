@@ -11,14 +11,25 @@ export interface LocalRepositories {
 
 /** Real projects, as their source archives have them, in repositories of this machine: which needs no other forge. */
 export async function makeRepositories(folder: string, python: Python): Promise<LocalRepositories> {
-  const git = await unpackSource(folder, 'itsdangerous', python)
-  await run('git', ['init', '--quiet', '--initial-branch=main'], git)
-  await run('git', ['add', '--all', '--force'], git)
-  await run('git', [...IDENTITY, 'commit', '--quiet', '--message=As released'], git)
-  const hg = await unpackSource(folder, 'blinker', python)
-  await run('hg', ['init'], hg)
-  await run('hg', ['commit', '--addremove', '--quiet', '--user=Bench', '--message=As released'], hg)
-  return { git: `git+file://${git}@main`, hg: `hg+file://${hg}` }
+  return {
+    git: await makeGitRepository(folder, 'itsdangerous', python),
+    hg: await makeHgRepository(folder, 'blinker', python),
+  }
+}
+
+export async function makeGitRepository(folder: string, name: string, python: Python): Promise<string> {
+  const source = await unpackSource(folder, name, python)
+  await run('git', ['init', '--quiet', '--initial-branch=main'], source)
+  await run('git', ['add', '--all', '--force'], source)
+  await run('git', [...IDENTITY, 'commit', '--quiet', '--message=As released'], source)
+  return `git+file://${source}@main`
+}
+
+async function makeHgRepository(folder: string, name: string, python: Python): Promise<string> {
+  const source = await unpackSource(folder, name, python)
+  await run('hg', ['init'], source)
+  await run('hg', ['commit', '--addremove', '--quiet', '--user=Bench', '--message=As released'], source)
+  return `hg+file://${source}`
 }
 
 const IDENTITY = ['-c', 'user.name=Bench', '-c', 'user.email=bench@example.com', '-c', 'commit.gpgsign=false']

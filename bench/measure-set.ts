@@ -47,7 +47,7 @@ export async function measureSet(
     const bundle = await makeBundles(set, join(folder, 'app'), row)
     await install(bundle, set, laptop, join(folder, 'target'), row)
   } catch (error) {
-    row.why = error instanceof UserError ? error.message : `a bug: ${error}`
+    row.why = error instanceof UserError ? error.message : `failed: ${error}`
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

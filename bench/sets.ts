@@ -55,7 +55,8 @@ assert scipy.linalg.det(numpy.eye(3)) == pandas.Series([0.5, 0.5]).sum() == 1`,
     {
       name: 'crcmod (only an sdist, with a C extension)',
       requirements: ['crcmod'],
-      proof: 'import crcmod.crcmod; assert crcmod.crcmod._usingExtension',
+      proof: `import crcmod._crcfunext, crcmod.predefined
+assert crcmod.predefined.mkCrcFun("crc-32")(b"123456789") == 0xcbf43926`,
     },
   ]
 }
