@@ -121,7 +121,7 @@ describe('pip alone, and we', () => {
     const address = `${url.replace('/simple', '/files')}/beta-1.0.tar.gz`
     await writeWheel(folder, { name: 'app', requires: [`beta @ ${address}`] })
     expect(await pips('app')).toEqual(['app-1.0-py3-none-any.whl', 'beta-1.0.tar.gz'])
-    await expect(ours('app\n')).rejects.toThrow(/beta-1\.0\.tar\.gz: another package names it/)
+    await expect(ours('app\n')).rejects.toThrow(/beta-1\.0\.tar\.gz.*: another package names it/)
   })
 
   it('differ in what was built on some Linux: of that nobody knows what it needs', async () => {

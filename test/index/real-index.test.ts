@@ -32,7 +32,8 @@ describe.runIf(mayRun)('a bundle from a real package index', { timeout: 300_000 
 
   it('holds all that the app needs on another CPU, the same from pip and from uv', async ({ skip }) => {
     const withPip = await bundleOf(WEB, ...ARM)
-    expect(withPip.manifest.roots).toEqual(['celery', 'django', 'gunicorn', 'psycopg'])
+    const roots = withPip.manifest.roots.map((root) => root.replace(/\[.*/, ''))
+    expect(roots).toEqual(['celery', 'django', 'gunicorn', 'psycopg'])
     expect(withPip.wheels.find((name) => name.startsWith('psycopg_binary-'))).toMatch(/aarch64\.whl$/)
     expect((await inspectBundle(withPip.file)).problems).toEqual([])
 
