@@ -30,12 +30,21 @@ export function wheelTags(platform: Platform): Set<string> {
 
 const LEGACY_MANYLINUX: Record<number, string> = { 17: 'manylinux2014', 12: 'manylinux2010', 5: 'manylinux1' }
 
+const INTEL_KINDS = ['x86_64', 'intel', 'fat64', 'fat32', 'universal2', 'universal']
+
 function macTags(machine: string, major: number, minor: number): string[] {
-  const kinds = machine === 'x86_64' ? ['x86_64', 'universal2', 'universal'] : ['arm64', 'universal2']
+  const isIntel = machine === 'x86_64'
   const modern = down(major, 11).map((level) => `${level}_0`)
-  // Before 11 only Intel machines ran macOS, and the minor version counted; universal2 began in 10.16's time.
-  const old = machine === 'x86_64' ? down(major > 10 ? 16 : minor, 4).map((level) => `10_${level}`) : []
-  return [...modern, ...old].flatMap((version) => kinds.map((kind) => `macosx_${version}_${kind}`))
+  // Before 11 only Intel machines ran macOS, and the minor version counted; yet universal2 wheels of then hold files for both.
+  const old = down(major > 10 ? 16 : minor, 4).map((level) => `10_${level}`)
+  return [
+    ...tagsOf(modern, isIntel ? INTEL_KINDS : ['arm64', 'universal2']),
+    ...tagsOf(old, isIntel ? INTEL_KINDS : ['universal2']),
+  ]
+}
+
+function tagsOf(versions: readonly string[], kinds: readonly string[]): string[] {
+  return versions.flatMap((version) => kinds.map((kind) => `macosx_${version}_${kind}`))
 }
 
 function down(from: number, to: number): number[] {

@@ -41,17 +41,18 @@ describe('the tags of a platform', () => {
     ['Amazon Linux 2023', AL2023],
     ['Debian 13 on arm64', { machine: 'aarch64', libc: ['glibc', '2.41'], python: '3.13' }],
     ['an old Python', { machine: 'x86_64', libc: ['glibc', '2.39'], python: '3.8' }],
+    ['a Mac', { machine: 'arm64', libc: ['macos', '14.5'], python: '3.12' }],
+    ['a Mac of Intel', { machine: 'x86_64', libc: ['macos', '12.0'], python: '3.9' }],
   ])("are packaging's own for %s", async (_, platform) => {
-    const missing = (await referenceTags(platform)).filter((tag) => !wheelTags(platform).has(tag))
-    expect(missing).toEqual([])
-    expect([...wheelTags(platform)].filter((tag) => tag.startsWith('cp27'))).toEqual([])
+    expect([...wheelTags(platform)].sort()).toEqual([...new Set(await referenceTags(platform))].sort())
   })
 
   it("hold the wheels of today's Macs", async () => {
     const mac: Platform = { machine: 'arm64', libc: ['macos', '14.5'], python: '3.12' }
     const unfit = (file: string) => whyUnfit(file, mac)
     expect(unfit('numpy-2.1.0-cp312-cp312-macosx_11_0_arm64.whl')).toBeUndefined()
-    expect(unfit('x-1-cp312-cp312-macosx_10_9_universal2.whl')).toMatch(/is for/)
+    expect(unfit('lxml-6.1.3-cp312-cp312-macosx_10_13_universal2.whl')).toBeUndefined()
+    expect(unfit('x-1-cp312-cp312-macosx_10_13_x86_64.whl')).toMatch(/is for/)
     expect(unfit('x-1-cp312-cp312-macosx_15_0_arm64.whl')).toMatch(/is for/)
   })
 

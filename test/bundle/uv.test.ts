@@ -1,18 +1,18 @@
 import { readFileSync } from 'node:fs'
-import { execaSync } from 'execa'
-import { describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { pathWithUv } from '../index/package-index.ts'
 import { makeBundle, useLaptop, writeApp } from './laptop.ts'
 import { startIndex } from './package-index.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 useLaptop()
 
-const hasUv = execaSync('uv', ['--version'], { reject: false }).exitCode === 0
-if (!hasUv)
-  console.warn('SKIPPED: bundles are not compared between uv and pip, as there is no uv on the PATH.')
+const path = await pathWithUv('that uv makes the same bundle as pip')
 
 describe('uv, where it is on the machine', () => {
-  it.runIf(hasUv).each([
+  beforeEach(() => void vi.stubEnv('PATH', path ?? process.env.PATH))
+
+  it.runIf(path).each([
     ['amazon-linux-2023-arm64', '3.11'],
     ['debian-12-x86_64', '3.11'],
   ])('makes the same bundle as pip alone: %s, Python %s', async (platform, python) => {

@@ -1,0 +1,147 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { describe, expect, it, vi } from 'vitest'
+import { findPython } from '../../lib/bundle/find-python.ts'
+import { makeBundle, useLaptop, writeApp } from './laptop.ts'
+import { startIndex } from './package-index.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+import { type WheelOptions, writeWheel } from './wheel-file.ts'
+
+useLaptop()
+
+/** What pip, used in the obvious way, gets wrong without a word; and the test that holds what we do. */
+const HELD: [wrong: string, file: string, title: string][] = [
+  ['markers are those of the host', 'provide', 'holds what that platform needs, not what this machine would'],
+  [
+    'a repository is saved as its source',
+    'vcs',
+    'is refused, where pip would save its source without a word',
+  ],
+  ['an sdist that there is, is not found', 'sdist', 'is built from its source, for another platform too'],
+  ['what is built is for this machine', 'sdist', 'is refused where its native code is for this machine only'],
+  ['a wheel tagged "linux" fails at import', 'sdist', 'is tagged with the oldest glibc that it runs on'],
+  ['a wheel of another CPU fails at import', 'verify', 'native files that the platform cannot load'],
+  ['an sdist gets into a bundle', 'verify', 'what is no wheel'],
+  ['a wheel needs a newer glibc, or musl', 'tags', 'does not fit: %s'],
+  [
+    'one of several tags fits',
+    'tags',
+    'lxml-5.0-cp311-cp311-manylinux_2_26_x86_64.manylinux_2_99_x86_64.whl',
+  ],
+  ['a wheel needs another Python', 'verify', 'another Python'],
+  ['a dependency is missing, with --no-deps', 'verify', 'what is missing'],
+  ['two wheels write one file', 'verify', 'two wheels that own one path'],
+  ['the host has other hashes', 'sdist', 'must have the sha256 that the requirements name'],
+  [
+    'settings of the user change what is installed',
+    'provide',
+    'of the index are the only ones that reach it',
+  ],
+]
+
+describe('a wrong answer that pip gives without a word', () => {
+  it.each(HELD)('is held: %s (%s.test.ts)', (_, file, title) => {
+    expect(readFileSync(new URL(`${file}.test.ts`, import.meta.url), 'utf8')).toContain(title)
+  })
+})
+
+/** A CPU that this machine has not. */
+const [cpu, machine] = process.arch === 'arm64' ? ['x86_64', 'x86_64'] : ['arm64', 'aarch64']
+const PLATFORM = [`amazon-linux-2023-${cpu}`, '3.11'] as const
+
+async function indexOf(wheels: readonly WheelOptions[], sources: readonly { name: string }[] = []) {
+  const index = await startIndex([], sources)
+  for (const wheel of wheels) await writeWheel(index.folder, wheel)
+  vi.stubEnv('PIP_INDEX_URL', index.url)
+  return index
+}
+
+const ours = async (requirements: string) =>
+  (
+    await makeBundle(
+      writeApp({ requirements: `${requirements}# ${process.env.PIP_INDEX_URL}\n` }),
+      ...PLATFORM,
+    )
+  ).wheels
+
+/** In the obvious way, of which pip's own documentation speaks. */
+async function pips(...requirements: string[]): Promise<string[]> {
+  const { executable, pip } = await findPython()
+  const dest = temporaryFolder()
+  const options = ['--only-binary=:all:', '--python-version=3.11', `--platform=manylinux_2_34_${machine}`]
+  await execa(executable, [join(pip, 'pip'), 'download', ...options, '--dest', dest, ...requirements])
+  return readdirSync(dest).sort()
+}
+
+describe('pip alone, and we', () => {
+  it('differ in markers, those of an extra of a dependency too', async () => {
+    await indexOf([
+      { name: 'app', requires: ['lib[fast]'] },
+      {
+        name: 'lib',
+        extras: ['fast'],
+        requires: [`speed; extra=="fast" and platform_machine=="${machine}"`],
+      },
+      { name: 'speed' },
+    ])
+    const without = ['app-1.0-py3-none-any.whl', 'lib-1.0-py3-none-any.whl']
+    expect(await pips('app')).toEqual(without)
+    expect(await ours('app\n')).toEqual([...without, 'speed-1.0-py3-none-any.whl'])
+  })
+
+  it('differ in the tags that a platform takes: one level of glibc is all those below, by either name', async () => {
+    const names = { a: 'manylinux2014', b: 'manylinux_2_17', c: 'manylinux_2_28' }
+    await indexOf(
+      Object.entries(names).flatMap(([name, tag]) => [
+        { name },
+        { name, version: '2.0', tag: `cp311-cp311-${tag}_${machine}` },
+        { name, version: '3.0', tag: `cp311-cp311-manylinux_2_35_${machine}` },
+        { name, version: '4.0', tag: `cp311-cp311-musllinux_1_2_${machine}` },
+        { name, version: '5.0', tag: `cp312-cp312-manylinux_2_17_${machine}` },
+      ]),
+    )
+    expect(await pips('a', 'b', 'c')).toEqual(['a', 'b', 'c'].map((name) => `${name}-1.0-py3-none-any.whl`))
+    expect(await ours('a\nb\nc\n')).toEqual(
+      Object.entries(names).map(([name, tag]) => `${name}-2.0-cp311-cp311-${tag}_${machine}.whl`),
+    )
+  })
+
+  it('agree on the stable ABI, of older Pythons only', async () => {
+    await indexOf([
+      { name: 'a', tag: `cp38-abi3-manylinux_2_34_${machine}` },
+      { name: 'a', version: '2.0', tag: `cp312-abi3-manylinux_2_34_${machine}` },
+    ])
+    const stable = [`a-1.0-cp38-abi3-manylinux_2_34_${machine}.whl`]
+    expect([await pips('a'), await ours('a\n')]).toEqual([stable, stable])
+  })
+
+  it('differ in the source that a package names by its address: it is no wheel, whatever was asked for', async () => {
+    const { url, folder } = await indexOf([], [{ name: 'beta' }])
+    const address = `${url.replace('/simple', '/files')}/beta-1.0.tar.gz`
+    await writeWheel(folder, { name: 'app', requires: [`beta @ ${address}`] })
+    expect(await pips('app')).toEqual(['app-1.0-py3-none-any.whl', 'beta-1.0.tar.gz'])
+    await expect(ours('app\n')).rejects.toThrow(/beta-1\.0\.tar\.gz.*: another package names it/)
+  })
+
+  it('differ in what was built on some Linux: of that nobody knows what it needs', async () => {
+    const tag = `cp311-cp311-linux_${machine}`
+    const { folder } = await indexOf([{ name: 'native', tag }])
+    await expect(ours('native\n')).rejects.toThrow(/neither a wheel of it fits nor is there a source/)
+    await expect(ours(`${folder}/native-1.0-${tag}.whl\n`)).rejects.toThrow(
+      `"native-1.0-${tag}.whl" is for ${tag}, not for ${machine}, glibc 2.34, Python 3.11`,
+    )
+  })
+
+  it('agree on what is refused for its Python, and on the newest that is not', async () => {
+    await indexOf([{ name: 'a' }, { name: 'a', version: '2.0', requiresPython: '>=3.12' }])
+    const older = ['a-1.0-py3-none-any.whl']
+    expect([await pips('a'), await ours('a\n')]).toEqual([older, older])
+    await expect(ours('a==2.0\n')).rejects.toThrow(/>=3\.12/)
+  })
+
+  it('name a dependency that nobody has', async () => {
+    await indexOf([{ name: 'a', requires: ['gone>=2'] }])
+    await expect(ours('a\n')).rejects.toThrow(/gone>=2/)
+  })
+})
