@@ -21,6 +21,9 @@ export function markerEnvironment({ machine, libc: [libc], python }: Platform): 
   }
 }
 
+/** For what is known to hold, or not to, whatever the platform. */
+export const [ALWAYS, NEVER] = ['python_version > "0"', 'python_version < "0"'] as const
+
 /** The reference implementation, which every pip carries, is asked. */
 const EVALUATE = `
 import json, sys
@@ -43,7 +46,7 @@ export async function whichApply<T extends { marker: string }>(
   changes: Record<string, string> = {},
 ): Promise<T[]> {
   if (asked.every(({ marker }) => !marker)) return [...asked]
-  const markers = asked.map(({ marker }) => marker || 'python_version > "2"')
+  const markers = asked.map(({ marker }) => marker || ALWAYS)
   const args = [
     '-I',
     '-c',

@@ -155,6 +155,43 @@ source = { directory = "libs/local" }
     await expect(read('uv.lock[nope]', files)).rejects.toThrow('no group "nope"; known: dev')
   })
 
+  it('gives what uv chose where groups conflict', async () => {
+    const edge = (version: string, marker: string) =>
+      `{ name = "click", version = "${version}", source = { registry = "https://pypi.org/simple" }, marker = "${marker}" }`
+    const conflicting = `${lock}
+[[package]]
+name = "choosy"
+version = "1.0"
+source = { registry = "https://pypi.org/simple" }
+dependencies = [${edge('8.0', "extra == 'group-3-app-old' or (extra == 'extra-3-app-x' and extra == 'extra-3-app-y')")}, ${edge('9.0', "extra != 'group-3-app-old'")}]
+`
+      .replace('{ name = "flask", extra = ["async"] }', '{ name = "choosy" }')
+      .replace('dev = [', 'old = []\ndev = [')
+    const clicks = async (named: string) => {
+      const { lines } = await read(named, { ...files, 'uv.lock': conflicting })
+      return lines.filter((line) => line.startsWith('click'))
+    }
+    expect(await clicks('uv.lock')).toEqual(['click==9.0'])
+    expect(await clicks('uv.lock[old]')).toEqual(['click==8.0'])
+  })
+
+  it('is refused for another Python or machine, and where it is older than what it locks', async () => {
+    const head = (line: string) => ({ ...files, 'uv.lock': lock.replace('requires-python = ">=3.9"', line) })
+    await expect(read('uv.lock', head('requires-python = ">=3.12"'))).rejects.toThrow(
+      /uv.lock is for Python >=3.12, not for aarch64/,
+    )
+    await expect(
+      read('uv.lock', head('supported-markers = ["platform_machine == \'x86_64\'"]')),
+    ).rejects.toThrow(/uv.lock is for platform_machine == 'x86_64', not for aarch64/)
+    const metadata = '[package.metadata]\nrequires-dist = [{ name = "flask" }]\n[package.dev-dependencies]'
+    const stale = {
+      ...files,
+      'uv.lock': lock.replace('[package.dev-dependencies]', metadata),
+      'pyproject.toml': '[project]\nname = "app"\ndependencies = ["Flask", "new>=1"]\n',
+    }
+    await expect(read('uv.lock', stale)).rejects.toThrow(/before .*pyproject.toml asked for new. Run uv lock/)
+  })
+
   it('is refused in a version to come', async () => {
     await expect(read('uv.lock', { 'uv.lock': 'version = 2' })).rejects.toThrow(/version: only version 1/)
   })
@@ -198,6 +235,37 @@ wheels = [{ path = "wheels/near-1.0-cp311-cp311-win_amd64.whl", hashes = {} }, {
     expect(found.local).toMatchObject([{ path: join(found.folder, 'wheels/near-1.0-py3-none-any.whl') }])
     const dev = await read('pylock.web.toml[dev]', { 'pylock.web.toml': lock(), ...wheel })
     expect(dev.names).toContain('tests')
+  })
+
+  it('adds groups to those that are always there, and knows which there are', async () => {
+    const head = 'dependency-groups = ["base"]\ndefault-groups = ["base"]\nextras = ["Web_X"]'
+    const marked = lock(head).replace(
+      'version = "1.0"\nindex',
+      'version = "1.0"\nmarker = "\'base\' in dependency_groups"\nindex',
+    )
+    const files = { 'pylock.toml': marked, ...wheel }
+    expect((await read('pylock.toml[dev,web-x]', files)).names).toEqual(['alpha', 'tests'])
+    await expect(read('pylock.toml[nope]', files)).rejects.toThrow('no group "nope"; known: base, web-x, dev')
+  })
+
+  it('may name archives, with hashes of other kinds, and sources without a version', async () => {
+    const found = await read('pylock.toml', {
+      'sources/own-1.tar.gz': '',
+      'pylock.toml': `
+lock-version = "1.0"
+[[packages]]
+name = "far"
+archive = { url = "https://x/far.zip", subdirectory = "py", hashes = { sha512 = "${HASH}" } }
+[[packages]]
+name = "own"
+sdist = { path = "sources/own-1.tar.gz", hashes = {} }
+`,
+    })
+    expect(found.remote).toMatchObject([{ url: `https://x/far.zip#subdirectory=py --hash=sha512:${HASH}` }])
+    expect(found.local).toMatchObject([{ path: join(found.folder, 'sources/own-1.tar.gz') }])
+    await expect(
+      read('pylock.toml', { 'pylock.toml': 'lock-version = "1.0"\n[[packages]]\nname = "a"' }),
+    ).rejects.toThrow('"a" has neither a version nor a place')
   })
 
   it.each([
