@@ -44,6 +44,30 @@ round = [{ include-group = "round" }]
     expect(grouped.names).toEqual(['flask', 'arm', 'psycopg', 'gunicorn', 'uvicorn', 'celery'])
   })
 
+  it('asks no index for the project itself, wherever it names its own extras', async () => {
+    const text = `
+[project]
+name = "My_App"
+dependencies = ["flask", "my.app[Web_X]"]
+[project.optional-dependencies]
+web-x = ["uvicorn ; os_name == 'posix'", "my-app[more, web] ; python_version > '3.9'"]
+more = ["celery; python_version < '4'", "redis @ https://example.com/redis-1.0-py3-none-any.whl"]
+web = ["gunicorn"]
+[dependency-groups]
+web = ["my-app[more]", "waitress"]
+`
+    const found = await read('pyproject.toml', { 'pyproject.toml': text })
+    expect(found.lines).toEqual([
+      'flask',
+      "uvicorn ; os_name == 'posix'",
+      "celery ; (python_version < '4') and (python_version > '3.9')",
+      "redis @ https://example.com/redis-1.0-py3-none-any.whl ; (python_version > '3.9')",
+      "gunicorn ; (python_version > '3.9')",
+    ])
+    const both = await read('pyproject.toml[web]', { 'pyproject.toml': text })
+    expect(both.names.slice(5)).toEqual(['celery', 'redis', 'waitress', 'gunicorn'])
+  })
+
   it.each([
     ['pyproject.toml[nope]', project, /no group "nope"; known: production, base, round, web, all$/],
     ['pyproject.toml[round]', project, /the group "round" includes itself/],
@@ -56,6 +80,31 @@ round = [{ include-group = "round" }]
       'pyproject.toml',
       '[project]\nname = "x"\ndynamic = ["dependencies"]',
       /"dynamic", found out only when it is built/,
+    ],
+    [
+      'pyproject.toml[web]',
+      '[project]\nname = "x"\ndynamic = ["optional-dependencies"]',
+      /its optional-dependencies are "dynamic"/,
+    ],
+    [
+      'pyproject.toml',
+      '[project]\nname = "x"\nrequires-python = ">=3.12"\ndependencies = ["a"]',
+      /is for Python >=3.12, not for aarch64, glibc 2.34, Python 3.11/,
+    ],
+    [
+      'pyproject.toml',
+      '[project]\nname = "x"\ndependencies = ["a"]\n[[tool.uv.index]]\nurl = "https://packages.example.com"',
+      /\[tool.uv\] has index, which only uv reads/,
+    ],
+    [
+      'pyproject.toml',
+      '[project]\nname = "x"\ndependencies = ["x[a]"]',
+      /its own extra "a", which it has not/,
+    ],
+    [
+      'pyproject.toml[a]',
+      '[dependency-groups]\na = [{ include-group = "b" }]',
+      /includes the group "b", which it has not/,
     ],
     ['pyproject.toml', '[tool.poetry.dependencies]\nflask = "^3"', /poetry export --format requirements.txt/],
     [
