@@ -39,7 +39,7 @@ const GLIBC_OF: Record<string, string> = {
 const MACHINES: Record<string, string> = { x86_64: 'x86_64', arm64: 'aarch64' }
 
 /** With what each is exactly. */
-const PRESETS = new Map(
+const PRESETS = new Map<string, string>(
   Object.entries(GLIBC_OF).flatMap(([distribution, glibc]) =>
     Object.keys(MACHINES).map((cpu) => [`${distribution}-${cpu}`, `glibc-${glibc}-${cpu}`] as const),
   ),
