@@ -371,7 +371,53 @@ gunicorn =
     expect(found.files).toHaveLength(2)
   })
 
+  it('is read as buildout reads it: macros, conditions, scripts, and what several files extend', async () => {
+    const found = await read('buildout.cfg', {
+      'base.cfg': '[buildout]\nparts = web\n[versions]\na = 1\nb = 1\n',
+      'one.cfg': '[buildout]\nextends = base.cfg\n[versions]\na = 2\n',
+      'two.cfg': '[buildout]\nextends = base.cfg\n[versions]\nb = 2\n',
+      'src/x/setup.py': '',
+      'src/y/setup.py': '',
+      'buildout.cfg': `
+[buildout]
+extends =
+    one.cfg
+    two.cfg
+parts += gunicorn
+develop = src/*
+
+[base]
+eggs = a
+    \${:more}
+
+[web]
+<= base
+more = m
+eggs += b
+
+[gunicorn]
+recipe = zc.recipe.egg:scripts
+
+[versions:python27]
+c = 1
+[versions: python3 and platform_machine == "aarch64"]
+c = 2
+[versions:windows]
+d = 1
+[versions]
+e = 1
+`,
+    })
+    expect(found.names).toEqual(['a', 'm', 'b', 'gunicorn'])
+    expect(found.constraints).toEqual(['a==1', 'b==2', 'c==2', 'e==1'])
+    expect(found.local.map(({ path }) => path.slice(found.folder.length + 1))).toEqual(['src/x', 'src/y'])
+    expect(found.files).toHaveLength(4)
+  })
+
   it.each([
+    ['[buildout]\nextends = buildout.cfg', /buildout.cfg: extends itself/],
+    ['[buildout]\nauto-checkout = own', /asks mr.developer for own/],
+    ['[versions:sys.version_info < (3,)]\na = 1', /[Ii]nvalid marker|sys.version_info/],
     ['[buildout]\nextends = https://example.com/versions.cfg', /is not read from the network/],
     ['[buildout]\nextends = nope.cfg', /extends "nope.cfg", which is not there/],
     [`[buildout]\nparts = a\n[a]\neggs = $\{b:eggs}`, /\[a\] refers to \$\{b:eggs\}, which is not there/],
