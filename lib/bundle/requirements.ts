@@ -4,6 +4,7 @@ import { UserError } from '../user-error.ts'
 import { maskCredentials } from './credentials.ts'
 import { readLogicalLines } from './requirement-lines.ts'
 import { addLocal, addUrl, isPath, localPath } from './requirement-source.ts'
+import type { VcsRecord } from './vcs.ts'
 import { normalizeName } from './wheel.ts'
 
 /** A folder or an archive on the laptop that a requirement names. */
@@ -13,6 +14,8 @@ export interface LocalSource {
   extras: string
   /** What follows the ";". */
   marker: string
+  /** Where it once was checked out from. */
+  vcs?: VcsRecord
 }
 
 /** A repository or a source archive that a requirement names. */
