@@ -44,7 +44,10 @@ async function buildSource(
   folder: string,
 ): Promise<BuiltSource> {
   const { extras, marker } = source
-  if ('path' in source) return { wheel: await wheelOf(job, source.path), extras, marker }
+  if ('path' in source) {
+    const { path, vcs } = source
+    return { wheel: await wheelOf(job, path), extras, marker, ...(vcs ? { vcs } : {}) }
+  }
   const address = parseVcs(source.url)
   const told = maskCredentials(source.url)
   job.report(`fetching ${told}`)

@@ -1,19 +1,23 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { UserError } from '../user-error.ts'
+import { parseBuildout, type Setting } from './buildout-settings.ts'
 import type { Input, InputLines } from './inputs.ts'
+import { whichApply } from './markers.ts'
 import { normalizeName } from './wheel.ts'
 
+/** Settings by section and key. */
 type Sections = Map<string, Map<string, string>>
 
 /** The eggs of a buildout's parts, its develop eggs, and the versions that it pins. */
-export function readBuildout({ file, text }: Input): InputLines {
-  const files: string[] = []
-  const sections = readSections(file, text, files)
-  const get = (section: string, key: string) =>
-    expand(sections, section, sections.get(section)?.get(key) ?? '', file)
+export async function readBuildout(input: Input): Promise<InputLines> {
+  const { file, text } = input
+  const layers = readLayers(file, text)
+  const settings = layers.flatMap((layer) => layer.settings)
+  const sections = merge(await whichApply(settings, input))
+  const get = (section: string, key: string) => readSetting(sections, { section, key, file }) ?? ''
+  refuseCheckouts(get('buildout', 'auto-checkout'), file)
   const parts = words(get('buildout', 'parts'))
-  const eggs = ['buildout', ...parts].flatMap((part) => listOf(get(part, 'eggs')))
   const pins = sections.get(get('buildout', 'versions') || 'versions') ?? []
   // However it is spelled: a later file's pin replaces that of what it extends.
   const versions = new Map([...pins].map(([name, version]) => [normalizeName(name), version]))
@@ -21,41 +25,69 @@ export function readBuildout({ file, text }: Input): InputLines {
   const lines = [
     ...(index ? [`--index-url ${index}`] : []),
     ...words(get('buildout', 'find-links')).map((place) => `--find-links ${place}`),
-    ...words(get('buildout', 'develop')).map((path) => resolve(dirname(file), path)),
-    ...new Set(eggs),
+    ...words(get('buildout', 'develop')).flatMap((path) => developed(dirname(file), path)),
+    ...new Set([...listOf(get('buildout', 'eggs')), ...parts.flatMap((part) => eggsOf(part, get))]),
   ]
   return {
     lines: lines.map((line) => ({ text: line, where: 'eggs' })),
     constraints: [...versions].filter(([, version]) => version).map(([name, version]) => pin(name, version)),
-    files,
+    files: [...new Set(layers.map((layer) => layer.file))].filter((path) => path !== file),
   }
+}
+
+type Get = (section: string, key: string) => string
+
+/** The recipe for scripts takes the part's own name for an egg where it names none. */
+function eggsOf(part: string, get: Get): string[] {
+  const eggs = listOf(get(part, 'eggs') || get(part, 'egg'))
+  return eggs.length === 0 && /^zc\.recipe\.egg(:|$)/.test(get(part, 'recipe')) ? [part] : eggs
 }
 
 function pin(name: string, version: string): string {
   return /^[<>=!~]/.test(version) ? `${name}${version}` : `${name}==${version}`
 }
 
-/** What a file extends comes first: its own settings replace those, or add to them with "+=". */
-function readSections(file: string, text: string, files: string[]): Sections {
-  const own = parseSettings(text)
-  const sections: Sections = new Map()
-  const extended = own.filter(({ section, key }) => section === 'buildout' && key === 'extends')
-  for (const name of words(extended.map(({ value }) => value).join('\n'))) {
+function developed(folder: string, path: string): string[] {
+  return path.includes('*') ? globSync(join(folder, path)).sort() : [resolve(folder, path)]
+}
+
+function refuseCheckouts(names: string, file: string): void {
+  if (!names) return
+  throw new UserError(
+    `${file}: "auto-checkout" asks mr.developer for ${words(names).join(', ')}. Name the folders in "develop", or write a requirements file.`,
+  )
+}
+
+interface Layer {
+  file: string
+  settings: Setting[]
+}
+
+/** What a file extends comes before it, as often as it is extended: each replaces what came before, or adds to it. */
+function readLayers(file: string, text: string, within: readonly string[] = []): Layer[] {
+  if (within.includes(file)) throw new UserError(`${file}: extends itself`)
+  const settings = parseBuildout(text)
+  const extended = settings.filter(({ section, key }) => section === 'buildout' && key === 'extends')
+  const inner = words(extended.map(({ value }) => value).join('\n')).flatMap((name) => {
     if (/^\w+:\/\//.test(name))
       throw new UserError(
         `${file}: extends "${name}", which is not read from the network. Keep a copy beside it.`,
       )
     const path = resolve(dirname(file), name)
-    if (files.includes(path)) continue
     if (!existsSync(path)) throw new UserError(`${file}: extends "${name}", which is not there`)
-    files.push(path)
-    for (const [section, settings] of readSections(path, readFileSync(path, 'utf8'), files)) {
-      sections.set(section, new Map([...(sections.get(section) ?? []), ...settings]))
-    }
-  }
-  for (const { section, key, sign, value } of own) {
-    const settings = sections.get(section) ?? new Map<string, string>()
-    sections.set(section, settings.set(key, combine(settings.get(key) ?? '', sign, value)))
+    return readLayers(path, readFileSync(path, 'utf8'), [...within, file])
+  })
+  return [...inner, { file, settings }]
+}
+
+function merge(settings: readonly Setting[]): Sections {
+  const sections: Sections = new Map()
+  for (const { section, key, sign, value } of settings) {
+    const found = sections.get(section) ?? new Map<string, string>()
+    sections.set(section, found)
+    // What adds to nothing here may add to what the section takes from another with "<=".
+    if (sign && !found.has(key)) found.set(`${key}${sign}`, value)
+    else found.set(key, combine(found.get(key) ?? '', sign, value))
   }
   return sections
 }
@@ -69,41 +101,39 @@ function combine(before: string, sign: string, value: string): string {
     .join('\n')
 }
 
-interface Setting {
+interface Place {
   section: string
   key: string
-  sign: string
-  value: string
+  file: string
 }
 
-function parseSettings(text: string): Setting[] {
-  const settings: Setting[] = []
-  let section = ''
-  for (const line of text.split(/\r?\n/)) {
-    if (/^\s*([#;]|$)/.test(line)) continue
-    const last = settings.at(-1)
-    const [, title] = line.match(/^\[([^\]:]+).*\]/) ?? []
-    const [, key = '', sign = '', value = ''] =
-      line.match(/^(\S[^=+-]*?(?:[+-](?!\s*=)[^=+-]*?)*)\s*([+-]?)\s*=\s*(.*)$/) ?? []
-    if (title) section = title.trim()
-    else if (key) settings.push({ section, key: key.trim(), sign, value: value.trim() })
-    else if (/^\s/.test(line) && last) last.value = `${last.value}\n${line.trim()}`
-  }
-  return settings
-}
-
-/** `${section:key}`, and `${:key}` of the same section. */
-function expand(sections: Sections, section: string, value: string, file: string, depth = 0): string {
-  if (depth > 20) throw new UserError(`${file}: the settings of [${section}] refer to each other in a circle`)
-  return value.replace(/\$\{([^:}]*):([^}]+)\}/g, (_, named, key) => {
+/** With `${section:key}`, and `${:key}` of the same section, filled in. */
+function readSetting(sections: Sections, { section, key, file }: Place, depth = 0): string | undefined {
+  if (depth > DEEPEST)
+    throw new UserError(`${file}: the settings of [${section}] refer to each other in a circle`)
+  return inherited(sections, section, key)?.replace(/\$\{([^:}]*):([^}]+)\}/g, (_, named, key) => {
     const other = named || section
     if (other === 'buildout' && key === 'directory') return dirname(file)
-    const found = sections.get(other)?.get(key)
-    if (found === undefined)
-      throw new UserError(`${file}: [${section}] refers to \${${other}:${key}}, which is not there`)
-    return expand(sections, other, found, file, depth + 1)
+    const found = readSetting(sections, { section: other, key, file }, depth + 1)
+    if (found !== undefined) return found
+    throw new UserError(`${file}: [${section}] refers to \${${other}:${key}}, which is not there`)
   })
 }
+
+/** As it is written in the section, or in those that it names with "<=". */
+function inherited(sections: Sections, section: string, key: string, depth = 0): string | undefined {
+  const own = sections.get(section)
+  const value = own?.get(key)
+  if (value !== undefined || !own || depth > DEEPEST) return value
+  const bases = words(own.get('<') ?? '').map((base) => inherited(sections, base, key, depth + 1))
+  const base = bases.findLast((found) => found !== undefined)
+  return ['+', '-'].reduce((found, sign) => {
+    const change = own.get(`${key}${sign}`)
+    return change === undefined ? found : combine(found ?? '', sign, change)
+  }, base)
+}
+
+const DEEPEST = 20
 
 function words(text: string): string[] {
   return text.split(/\s+/).filter(Boolean)
@@ -113,6 +143,6 @@ function words(text: string): string[] {
 function listOf(text: string): string[] {
   return text
     .split('\n')
-    .map((line) => line.replace(/\s#.*$/, '').trim())
+    .map((line) => line.replace(/(^|\s)#.*$/, '').trim())
     .filter(Boolean)
 }

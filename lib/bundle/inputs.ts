@@ -8,11 +8,11 @@ import { readPylock } from './pylock.ts'
 import { readPyproject } from './pyproject.ts'
 import {
   finishReading,
-  noRequirements,
   type Reading,
   type Requirements,
   readLine,
   readRequirements,
+  startReading,
 } from './requirements.ts'
 import { readUvLock } from './uv-lock.ts'
 
@@ -73,7 +73,7 @@ export async function readInputs(
   }
   const [, read] = FORMATS.find(([pattern]) => pattern.test(basename(file))) ?? []
   if (!read || !existsSync(file)) return readRequirements(folder, path)
-  const reading: Reading = { folder, found: noRequirements(), mistakes: [] }
+  const reading = startReading(folder)
   await fill(reading, read, { file, text: readFileSync(file, 'utf8'), groups, platform, python })
   return finishReading(reading, file)
 }

@@ -1,14 +1,8 @@
-import { maskCredentials } from './credentials.ts'
-
-/** Where an editable of a legacy bundle was checked out from. */
-export interface LegacyCheckout {
-  vcs: 'git' | 'hg' | 'svn' | 'bzr'
-  url: string
-  revision: string
-}
+import { withoutCredentials } from './credentials.ts'
+import type { VcsRecord } from './vcs.ts'
 
 interface Note {
-  vcs: LegacyCheckout['vcs']
+  vcs: VcsRecord['vcs']
   url: RegExp
   revision: RegExp
 }
@@ -34,10 +28,10 @@ const NOTES: Record<string, Note> = {
 
 export const NOTE_NAMES: readonly string[] = Object.keys(NOTES)
 
-/** Undefined for a note that says nothing. */
-export function parseNote(name: string, text: string): LegacyCheckout | undefined {
+/** Where an editable of a legacy bundle was checked out from; undefined for a note that says nothing. */
+export function parseNote(name: string, text: string): VcsRecord | undefined {
   const note = NOTES[name]
   const url = note && text.match(note.url)?.[1]
   if (!url) return undefined
-  return { vcs: note.vcs, url: maskCredentials(url), revision: text.match(note.revision)?.[1] ?? '' }
+  return { vcs: note.vcs, url: withoutCredentials(url), revision: text.match(note.revision)?.[1] ?? '' }
 }

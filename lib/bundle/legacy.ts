@@ -1,9 +1,10 @@
 import type { Entry, ZipFile } from 'yauzl'
 import { isZipComplaint, readEntries, readMember } from '../archive-entries.ts'
 import { UserError } from '../user-error.ts'
-import { type LegacyCheckout, NOTE_NAMES, parseNote } from './legacy-notes.ts'
+import { NOTE_NAMES, parseNote } from './legacy-notes.ts'
 import { LEGACY_MANIFESTS } from './read-manifest.ts'
 import { openRanges, type RangeSource, withFile } from './read-ranges.ts'
+import type { VcsRecord } from './vcs.ts'
 import { normalizeName } from './wheel.ts'
 
 /** What `pip bundle` wrote until pip 6.0: source trees, and a list of them. */
@@ -21,7 +22,7 @@ export interface LegacyPackage {
   folder: string
   /** Unpacked. */
   size: number
-  checkout?: LegacyCheckout
+  checkout?: VcsRecord
 }
 
 /** Undefined when the file is no bundle of format 1, be it whatever else. */

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { UserError } from '../user-error.ts'
 import type { Python } from './find-python.ts'
@@ -21,37 +22,36 @@ export function markerEnvironment({ machine, libc: [libc], python }: Platform): 
   }
 }
 
+/** For what is known to hold, or not to, whatever the platform. */
+export const [ALWAYS, NEVER] = ['python_version > "0"', 'python_version < "0"'] as const
+
 /** The reference implementation, which every pip carries, is asked. */
 const EVALUATE = `
 import json, sys
-sys.path.insert(0, sys.argv[1])
-from pip._vendor.packaging.markers import InvalidMarker, Marker
-environment = dict(json.loads(sys.argv[2]), extra="")
+sys.path[:0] = sys.argv[1:3]
+from pip._vendor.packaging import markers
+import platform_markers
+platform_markers.use(markers, json.loads(sys.argv[3]))
 def applies(marker):
     try:
-        return Marker(marker).evaluate(environment)
-    except InvalidMarker as error:
+        return markers.Marker(marker).evaluate({"extra": ""})
+    except markers.InvalidMarker as error:
         return str(error)
-print(json.dumps([applies(marker) for marker in json.loads(sys.argv[3])]))
+print(json.dumps([applies(marker) for marker in json.loads(sys.argv[4])]))
 `
+
+/** The folder of the modules that programs for Python import. */
+export const PYTHON_MODULES = fileURLToPath(new URL('.', import.meta.url))
 
 /** Those whose marker holds on the platform. */
 export async function whichApply<T extends { marker: string }>(
   asked: readonly T[],
   { platform, python }: { platform: Platform; python: Python },
-  /** Instead of what the platform says. */
-  changes: Record<string, string> = {},
 ): Promise<T[]> {
   if (asked.every(({ marker }) => !marker)) return [...asked]
-  const markers = asked.map(({ marker }) => marker || 'python_version > "2"')
-  const args = [
-    '-I',
-    '-c',
-    EVALUATE,
-    python.pip,
-    JSON.stringify({ ...markerEnvironment(platform), ...changes }),
-    JSON.stringify(markers),
-  ]
+  const markers = asked.map(({ marker }) => marker || ALWAYS)
+  const environment = JSON.stringify(markerEnvironment(platform))
+  const args = ['-I', '-c', EVALUATE, python.pip, PYTHON_MODULES, environment, JSON.stringify(markers)]
   const { stdout } = await execa(python.executable, args)
   const answers: (boolean | string)[] = JSON.parse(stdout)
   const invalid = answers.filter((answer) => typeof answer === 'string')

@@ -1,11 +1,12 @@
 import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { UserError } from '../user-error.ts'
 import type { Input, InputLines } from './inputs.ts'
-import { whichApply } from './markers.ts'
-import { describePlatform, LATE_PATCH } from './platform.ts'
+import { refuseOtherPlatform } from './lock-platform.ts'
+import { ALWAYS, NEVER, whichApply } from './markers.ts'
 import { readToml } from './read-toml.ts'
-import { whyUnfit } from './wheel.ts'
+import { normalizeName, whyUnfit } from './wheel.ts'
 
 const file = z.object({
   name: z.string().optional(),
@@ -20,6 +21,8 @@ const pylock = z.object({
   'lock-version': z.string().regex(/^1\./, 'only version 1 of the format is known here'),
   'requires-python': z.string().optional(),
   environments: z.array(z.string()).default([]),
+  extras: z.array(z.string()).default([]),
+  'dependency-groups': z.array(z.string()).default([]),
   'default-groups': z.array(z.string()).default([]),
   packages: z.array(
     z.object({
@@ -48,10 +51,11 @@ type Package = Pylock['packages'][number]
 
 /** What the platform needs of the lock, with the hashes of its files. */
 export async function readPylock(input: Input): Promise<InputLines> {
-  const { text, groups } = input
-  const lock = readToml(pylock, text, input.file)
-  await refuseOtherPlatform(lock, input)
-  const chosen = groups.length > 0 ? groups : lock['default-groups']
+  const lock = readToml(pylock, input.text, input.file)
+  const purpose = { requiresPython: lock['requires-python'], environments: lock.environments }
+  await refuseOtherPlatform(purpose, input)
+  refuseUnknownGroups(lock, input)
+  const chosen = [...lock['default-groups'], ...input.groups].map(normalizeName)
   const marked = lock.packages.map((each) => ({ each, marker: withGroups(each.marker, chosen) }))
   const needed = (await whichApply(marked, input)).map(({ each }) => each)
   const indexes = new Set(needed.flatMap(({ index }) => (index && index !== PYPI ? index : [])))
@@ -65,31 +69,24 @@ export async function readPylock(input: Input): Promise<InputLines> {
 
 const PYPI = 'https://pypi.org/simple'
 
-async function refuseOtherPlatform(lock: Pylock, { file, platform, python }: Input): Promise<void> {
-  const requires = lock['requires-python']
-  // The last patch release: which one a target has is for the target to say.
-  const versions = (requires ?? '').split(',').filter(Boolean)
-  const marker = versions
-    .map((text) => text.trim().match(/^([<>=!~]+)\s*(.*)$/))
-    .map((match) => `python_full_version ${match?.[1]} "${match?.[2]}"`)
-    .join(' and ')
-  const last = { python_full_version: `${platform.python}.${LATE_PATCH}` }
-  const [fits] = await whichApply([{ marker }], { platform, python }, last)
-  if (!fits) throw new UserError(`${file} is for Python ${requires}, not for ${describePlatform(platform)}`)
-  const environments = lock.environments.map((environment) => ({ marker: environment }))
-  if (environments.length > 0 && (await whichApply(environments, { platform, python }, last)).length === 0) {
-    throw new UserError(
-      `${file} is for ${lock.environments.join(' or ')}, not for ${describePlatform(platform)}`,
-    )
-  }
+function refuseUnknownGroups(lock: Pylock, { file, groups }: Input): void {
+  const named = lock.packages.flatMap(({ marker }) =>
+    [...marker.matchAll(GROUP)].map((match) => match[2] ?? ''),
+  )
+  const known = [...new Set([...lock['dependency-groups'], ...lock.extras, ...named].map(normalizeName))]
+  const unknown = groups.find((group) => !known.includes(normalizeName(group)))
+  if (unknown === undefined) return
+  throw new UserError(
+    `${file}: no group "${unknown}"; ${known.length > 0 ? `known: ${known.join(', ')}` : 'it has none'}`,
+  )
 }
+
+const GROUP = /(['"])([^'"]+)\1\s+(not\s+)?in\s+(?:dependency_groups|extras)/g
 
 /** Older implementations of markers do not know of groups and extras: here they are true or false already. */
 function withGroups(marker: string, chosen: readonly string[]): string {
-  return marker.replace(
-    /(['"])([^'"]+)\1\s+(not\s+)?in\s+(?:dependency_groups|extras)/g,
-    (_, _quote, group, not) =>
-      chosen.includes(group) === !not ? 'python_version > "0"' : 'python_version < "0"',
+  return marker.replace(GROUP, (_, _quote, group, not) =>
+    chosen.includes(normalizeName(group)) === !not ? ALWAYS : NEVER,
   )
 }
 
@@ -100,19 +97,27 @@ function lineOf(
   const folder = dirname(file)
   if (directory) return join(folder, directory.path, directory.subdirectory)
   if (vcs) {
-    const url = vcs.url ?? `file://${join(folder, vcs.path ?? '')}`
-    return `${name} @ ${vcs.type}+${url}@${vcs['commit-id']}${vcs.subdirectory ? `#subdirectory=${vcs.subdirectory}` : ''}`
+    const fragment = vcs.subdirectory ? `#subdirectory=${vcs.subdirectory}` : ''
+    const url = vcs.url ?? pathToFileURL(join(folder, vcs.path ?? '')).href
+    return `${name} @ ${vcs.type}+${url}@${vcs['commit-id']}${fragment}`
   }
-  if (archive)
-    return archive.path
-      ? `${join(folder, archive.path)}${hashesOf([archive])}`
-      : `${name} @ ${archive.url}${hashesOf([archive])}`
+  if (archive) {
+    const fragment = archive.subdirectory ? `#subdirectory=${archive.subdirectory}` : ''
+    const url = archive.path ? pathToFileURL(join(folder, archive.path)).href : archive.url
+    return `${name} @ ${url}${fragment}${hashesOf([archive])}`
+  }
   const near = wheels.find(({ path }) => path && whyUnfit(path, platform) === undefined)
   if (near?.path) return `${join(folder, near.path)}${hashesOf([near])}`
-  if (!version && sdist?.path) return join(folder, sdist.path)
+  if (sdist?.path) return `${join(folder, sdist.path)}${hashesOf([sdist])}`
+  if (!version) throw new UserError(`${file}: "${name}" has neither a version nor a place`)
   return `${name}==${version}${hashesOf([...wheels, ...(sdist ? [sdist] : [])])}`
 }
 
+/** Of those that pip takes. */
 function hashesOf(files: readonly z.infer<typeof file>[]): string {
-  return files.flatMap(({ hashes }) => (hashes.sha256 ? ` --hash=sha256:${hashes.sha256}` : [])).join('')
+  return files
+    .flatMap(({ hashes }) => Object.entries(hashes))
+    .filter(([algorithm]) => /^sha(256|384|512)$/.test(algorithm))
+    .map(([algorithm, digest]) => ` --hash=${algorithm}:${digest}`)
+    .join('')
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { UserError } from '../user-error.ts'
 import type { Input, InputLines } from './inputs.ts'
+import { refuseOtherPlatform } from './lock-platform.ts'
 import { readToml } from './read-toml.ts'
 import { nameOf } from './requirement-name.ts'
 import { normalizeName } from './wheel.ts'
@@ -13,6 +14,7 @@ const pyproject = z.object({
       name: z.string().default(''),
       dependencies: z.array(z.string()).default([]),
       dynamic: z.array(z.string()).default([]),
+      'requires-python': z.string().optional(),
       'optional-dependencies': listed.default({}),
     })
     .optional(),
@@ -22,14 +24,15 @@ const pyproject = z.object({
   tool: z
     .object({
       poetry: z.object({ dependencies: z.unknown().optional() }).optional(),
-      uv: z.object({ sources: z.record(z.string(), z.unknown()).default({}) }).optional(),
+      uv: z.looseObject({ sources: z.record(z.string(), z.unknown()).default({}) }).optional(),
     })
     .optional(),
 })
 type Pyproject = z.infer<typeof pyproject>
 
 /** The dependencies of the project, and those of its groups and extras that are asked for; not the project itself. */
-export function readPyproject({ file, text, groups }: Input): InputLines {
+export async function readPyproject(input: Input): Promise<InputLines> {
+  const { file, text, groups } = input
   const content = readToml(pyproject, text, file)
   const { project, tool } = content
   if (!project && tool?.poetry?.dependencies) {
@@ -37,53 +40,111 @@ export function readPyproject({ file, text, groups }: Input): InputLines {
       `${file} has its dependencies in [tool.poetry], which only Poetry reads. Name a file that it writes:\n  poetry export --format requirements.txt --output requirements.txt`,
     )
   }
-  if (project?.dynamic.includes('dependencies')) {
-    throw new UserError(
-      `${file}: its dependencies are "dynamic", found out only when it is built. Name the file that they come from.`,
-    )
-  }
+  refuseDynamic(content, groups, file)
+  await refuseOtherPlatform({ requiresPython: project?.['requires-python'] }, input)
   const lines = [
-    ...(project?.dependencies ?? []).map((line) => ({ text: line, where: 'project.dependencies' })),
+    ...(project?.dependencies ?? []).flatMap((line) =>
+      ownExtras(content, line, 'project.dependencies', file),
+    ),
     ...groups.flatMap((group) => linesOf(content, group, file)),
   ]
-  refuseUvSources(content, lines, file)
+  refuseUv(content, lines, file)
   return { lines }
 }
 
-function linesOf(
-  content: Pyproject,
-  group: string,
-  file: string,
-  within: string[] = [],
-): InputLines['lines'] {
-  const name = normalizeName(group)
-  if (within.includes(name)) throw new UserError(`${file}: the group "${group}" includes itself`)
-  const find = <T>(table: Record<string, T>) =>
-    Object.entries(table).find(([key]) => normalizeName(key) === name)?.[1]
-  const extras = content.project?.['optional-dependencies'] ?? {}
-  const entries = find(content['dependency-groups']) ?? find(extras)
-  if (!entries) {
-    const known = [...Object.keys(content['dependency-groups']), ...Object.keys(extras)]
-    throw new UserError(
-      `${file}: no group "${group}"; ${known.length > 0 ? `known: ${known.join(', ')}` : 'it has none'}`,
-    )
-  }
-  return entries.flatMap((entry) => {
-    if (typeof entry !== 'string') return linesOf(content, entry['include-group'], file, [...within, name])
-    // A project may ask for its own extras: "app[web]".
-    const [, self, own = ''] = entry.match(/^([\w.-]+)\s*\[([^\]]*)\]\s*$/) ?? []
-    if (!self || normalizeName(self) !== normalizeName(content.project?.name ?? ''))
-      return [{ text: entry, where: group }]
-    return own.split(',').flatMap((extra) => linesOf(content, extra.trim(), file, [...within, name]))
-  })
+function refuseDynamic({ project }: Pyproject, groups: readonly string[], file: string): void {
+  const dynamic = project?.dynamic ?? []
+  const asked = ['dependencies', ...(groups.length > 0 ? ['optional-dependencies'] : [])]
+  const unknown = asked.find((key) => dynamic.includes(key))
+  if (!unknown) return
+  throw new UserError(
+    `${file}: its ${unknown} are "dynamic", found out only when it is built. Name the file that they come from.`,
+  )
 }
 
-/** pip would look for it in an index instead. */
-function refuseUvSources({ tool }: Pyproject, lines: InputLines['lines'], file: string): void {
-  const sources = Object.keys(tool?.uv?.sources ?? {}).map(normalizeName)
-  const own = lines.map(({ text }) => nameOf(text)).filter((name) => sources.includes(name))
-  if (own.length === 0) return
+type Lines = InputLines['lines']
+
+/** A group and an extra may have one name: then both are meant. */
+function linesOf(content: Pyproject, group: string, file: string): Lines {
+  const groups = content['dependency-groups']
+  const extras = content.project?.['optional-dependencies'] ?? {}
+  const inGroup = find(groups, group)
+  const inExtra = find(extras, group)
+  if (inGroup || inExtra) {
+    return [
+      ...(inGroup ? groupLines(content, group, file) : []),
+      ...(inExtra ? extraLines(content, group, file) : []),
+    ]
+  }
+  const known = [...Object.keys(groups), ...Object.keys(extras)]
   throw new UserError(
-    `${file}: [tool.uv.sources] says where ${own.join(', ')} comes from, which only uv reads. Name "uv.lock" as the requirements.`,
+    `${file}: no group "${group}"; ${known.length > 0 ? `known: ${known.join(', ')}` : 'it has none'}`,
   )
+}
+
+function find<T>(table: Record<string, T>, name: string): T | undefined {
+  return Object.entries(table).find(([key]) => normalizeName(key) === normalizeName(name))?.[1]
+}
+
+function groupLines(content: Pyproject, group: string, file: string, within: string[] = []): Lines {
+  const inside = enter('group', group, file, within)
+  const entries = find(content['dependency-groups'], group)
+  if (!entries) throw new UserError(`${file}: includes the group "${group}", which it has not`)
+  return entries.flatMap((entry) =>
+    typeof entry === 'string'
+      ? ownExtras(content, entry, group, file)
+      : groupLines(content, entry['include-group'], file, inside),
+  )
+}
+
+function extraLines(content: Pyproject, extra: string, file: string, within: string[] = []): Lines {
+  const inside = enter('extra', extra, file, within)
+  const entries = find(content.project?.['optional-dependencies'] ?? {}, extra)
+  if (!entries) throw new UserError(`${file}: asks for its own extra "${extra}", which it has not`)
+  return entries.flatMap((entry) => ownExtras(content, entry, extra, file, inside))
+}
+
+function enter(what: string, name: string, file: string, within: readonly string[]): string[] {
+  const normalized = normalizeName(name)
+  if (within.includes(normalized)) throw new UserError(`${file}: the ${what} "${name}" includes itself`)
+  return [...within, normalized]
+}
+
+/** A project may ask for its own extras, "app[web]": an index may have a stranger of its name. */
+function ownExtras(
+  content: Pyproject,
+  text: string,
+  where: string,
+  file: string,
+  within: string[] = [],
+): Lines {
+  const [, name = '', extras = '', marker = ''] =
+    text.match(/^([\w.-]+)\s*\[([^\]]*)\]\s*(?:;\s*(.*))?$/) ?? []
+  if (!name || normalizeName(name) !== normalizeName(content.project?.name ?? '')) return [{ text, where }]
+  return extras
+    .split(',')
+    .flatMap((extra) => extraLines(content, extra.trim(), file, within))
+    .map((line) => ({ ...line, text: withMarker(line.text, marker) }))
+}
+
+function withMarker(text: string, marker: string): string {
+  const [, requirement = '', own] = text.match(/^(.*?)(?:\s*;\s*(.*))?$/) ?? []
+  if (!marker) return text
+  return `${requirement} ; ${own ? `(${own}) and ` : ''}(${marker})`
+}
+
+/** What only uv reads: pip would choose other versions, or look in an index for what is elsewhere. */
+const OF_UV = ['index', 'index-url', 'extra-index-url', 'constraint-dependencies', 'override-dependencies']
+
+function refuseUv({ tool }: Pyproject, lines: Lines, file: string): void {
+  const { sources = {}, ...settings } = tool?.uv ?? {}
+  const elsewhere = Object.keys(sources).map(normalizeName)
+  const own = lines.map(({ text }) => nameOf(text)).filter((name) => elsewhere.includes(name))
+  const read = OF_UV.filter((key) => key in settings)
+  if (own.length + read.length === 0) return
+  const what =
+    own.length > 0
+      ? `[tool.uv.sources] says where ${own.join(', ')} comes from`
+      : `[tool.uv] has ${read.join(', ')}`
+  throw new UserError(`${file}: ${what}, which only uv reads. Name "uv.lock" as the requirements.`)
 }

@@ -33,7 +33,7 @@ export async function openBundle(source: RangeSource): Promise<OpenBundle> {
 
 const MANIFEST_LIMIT = 8 * 1024 * 1024
 const MEMBER_PATTERN =
-  /^(wheels\/[^/]+\.whl|tools\/pip-[^/]+\.whl|requirements\.txt|pylock\.toml|pybundle\.json)$/
+  /^(wheels\/[\w.+!-]+\.whl|tools\/pip-[\w.+!-]+\.whl|requirements\.txt|pylock\.toml|pybundle\.json)$/
 export const LEGACY_MANIFESTS: readonly string[] = ['pip-manifest.txt', 'pyinstall-manifest.txt']
 
 async function openZip(source: RangeSource): Promise<ZipFile> {

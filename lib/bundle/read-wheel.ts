@@ -100,6 +100,8 @@ function describe(
     ),
     normalizeName(info.split('-')[0] ?? '') === named.name || !info ? '' : `its metadata is in "${info}"`,
     ...(record === undefined ? [] : recordMistakes(record, files)),
+    ...schemeMistakes(files),
+    formatMistake(texts.get(`${info}/WHEEL`)),
   ].filter(Boolean)
   return { metadata, files, scripts: parseScripts(texts.get(`${info}/entry_points.txt`) ?? ''), mistakes }
 }
@@ -121,6 +123,24 @@ function parseMetadata(text: string): WheelMetadata {
     requires: all('requires-dist'),
     extras: all('provides-extra'),
   }
+}
+
+const SCHEMES = ['purelib', 'platlib', 'headers', 'scripts', 'data']
+
+/** pip installs none of a wheel that has something for another place. */
+function schemeMistakes(files: ReadonlyMap<string, string>): string[] {
+  const schemes = [...files.keys()].map((name) => name.match(/^[^/]+\.data\/([^/]+)/)?.[1] ?? 'data')
+  return [...new Set(schemes)]
+    .filter((scheme) => !SCHEMES.includes(scheme))
+    .map((scheme) => `its .data has "${scheme}", for which there is no place`)
+}
+
+function formatMistake(text: string | undefined): string {
+  const [, version] = text?.match(/^Wheel-Version:\s*(.*?)\s*$/im) ?? []
+  if (text === undefined || version?.startsWith('1.')) return ''
+  return version
+    ? `it is a wheel of version ${version}, which pip does not know`
+    : 'its WHEEL has no Wheel-Version'
 }
 
 /** pip does not compare them, so nobody else will. */

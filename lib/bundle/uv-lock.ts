@@ -1,9 +1,12 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { UserError } from '../user-error.ts'
 import type { Input, InputLines } from './inputs.ts'
-import { whichApply } from './markers.ts'
+import { refuseOtherPlatform } from './lock-platform.ts'
+import { ALWAYS, NEVER, whichApply } from './markers.ts'
 import { readToml } from './read-toml.ts'
+import { nameOf } from './requirement-name.ts'
 import { normalizeName } from './wheel.ts'
 
 const edge = z.object({
@@ -19,6 +22,8 @@ const file = z.object({ url: z.string().optional(), hash: z.string().optional() 
 
 const lock = z.object({
   version: z.literal(1, 'only version 1 of the format is known here'),
+  'requires-python': z.string().optional(),
+  'supported-markers': z.array(z.string()).default([]),
   package: z
     .array(
       z.object({
@@ -28,6 +33,13 @@ const lock = z.object({
         dependencies: edges.default([]),
         'optional-dependencies': edgesByName.default({}),
         'dev-dependencies': edgesByName.default({}),
+        metadata: z
+          .object({
+            'provides-extras': z.array(z.string()).default([]),
+            'requires-dist': z.array(z.object({ name: z.string() })).default([]),
+            'requires-dev': z.record(z.string(), z.unknown()).default({}),
+          })
+          .optional(),
         sdist: file.optional(),
         wheels: z.array(file).default([]),
       }),
@@ -38,24 +50,27 @@ type Edge = z.infer<typeof edge>
 type Package = z.infer<typeof lock>['package'][number]
 
 /** What the platform needs of the lock, with the hashes of every file of it; not the project itself. */
-export async function readUvLock({ file, text, groups, platform, python }: Input): Promise<InputLines> {
-  const { package: packages } = readToml(lock, text, file)
-  const root = packages.find(({ source }) =>
-    [source.virtual, source.editable, source.directory].includes('.'),
-  )
+export async function readUvLock(input: Input): Promise<InputLines> {
+  const { file, text, groups } = input
+  const content = readToml(lock, text, file)
+  const packages = content.package
+  const purpose = { requiresPython: content['requires-python'], environments: content['supported-markers'] }
+  await refuseOtherPlatform(purpose, input)
+  const root = packages.find(isRoot)
   if (!root)
     throw new UserError(
-      `${file}: no package of it is the project itself. Run uv lock in the project's folder.`,
+      `${file}: no package of it is the project itself. Run uv lock in the folder of the project, which must have a [project] table.`,
     )
-  const direct = await whichApply(
-    [...root.dependencies, ...groups.flatMap((group) => groupOf(root, group, file))],
-    { platform, python },
-  )
-  const all = packages
-    .flatMap((each) => [each.dependencies, ...Object.values(each['optional-dependencies'])])
-    .flat()
-  const applying = new Set(await whichApply(all, { platform, python }))
-  const found = walk(direct, packages, (candidate) => applying.has(candidate))
+  refuseStale(root, file)
+  const asked = [...root.dependencies, ...groups.flatMap((group) => groupOf(root, group, file))]
+  const all = packages.flatMap((each) => [each.dependencies, ...Object.values(each['optional-dependencies'])])
+  const marked = [...asked, ...all.flat()].map((edge) => ({
+    edge,
+    marker: withChoice(edge.marker, root, groups),
+  }))
+  const applying = new Set((await whichApply(marked, input)).map(({ edge }) => edge))
+  const direct = asked.filter((edge) => applying.has(edge))
+  const found = walk(direct, packages, (edge) => applying.has(edge))
   return {
     lines: [
       ...indexesOf(found).map((text) => ({ text, where: 'source' })),
@@ -65,15 +80,48 @@ export async function readUvLock({ file, text, groups, platform, python }: Input
   }
 }
 
+function isRoot({ source }: Package): boolean {
+  return [source.virtual, source.editable, source.directory].includes('.')
+}
+
+const project = z.object({
+  project: z.object({ dependencies: z.array(z.string()).default([]) }).optional(),
+})
+
+/** uv itself would lock again. */
+function refuseStale({ metadata }: Package, file: string): void {
+  const beside = join(dirname(file), 'pyproject.toml')
+  if (!metadata || !existsSync(beside)) return
+  const asked = readToml(project, readFileSync(beside, 'utf8'), beside).project?.dependencies ?? []
+  const known = metadata['requires-dist'].map(({ name }) => normalizeName(name))
+  const unknown = asked.map(nameOf).filter((name) => !known.includes(name))
+  if (unknown.length === 0) return
+  throw new UserError(`${file} was written before ${beside} asked for ${unknown.join(', ')}. Run uv lock.`)
+}
+
+/** A group and an extra may have one name: then both are meant. */
 function groupOf(root: Package, group: string, file: string): Edge[] {
   const tables = [root['dev-dependencies'], root['optional-dependencies']]
-  const named = tables
-    .flatMap((table) => Object.entries(table))
-    .find(([name]) => normalizeName(name) === normalizeName(group))
-  if (named) return named[1]
-  const known = tables.flatMap(Object.keys)
+  const isNamed = (name: string) => normalizeName(name) === normalizeName(group)
+  const { 'provides-extras': extras = [], 'requires-dev': dev = {} } = root.metadata ?? {}
+  const known = new Set([...tables.flatMap((table) => Object.keys(table)), ...extras, ...Object.keys(dev)])
+  if ([...known].some(isNamed))
+    return tables.flatMap(Object.entries<Edge[]>).flatMap(([name, edges]) => (isNamed(name) ? edges : []))
   throw new UserError(
-    `${file}: no group "${group}"; ${known.length > 0 ? `known: ${known.join(', ')}` : 'it has none'}`,
+    `${file}: no group "${group}"; ${known.size > 0 ? `known: ${[...known].join(', ')}` : 'it has none'}`,
+  )
+}
+
+/**
+ * Where extras or groups conflict, uv has the choice in its markers: `extra == 'extra-3-app-cpu'`, the number being the
+ * length of the name that follows.
+ */
+function withChoice(marker: string, { name }: Package, groups: readonly string[]): string {
+  const chosen = groups
+    .map(normalizeName)
+    .flatMap((group) => ['extra', 'group'].map((kind) => `${kind}-${name.length}-${name}-${group}`))
+  return marker.replace(/extra\s*([!=]=)\s*'((?:extra|group|project)-\d+-[^']+)'/g, (_, operator, choice) =>
+    chosen.includes(choice) === (operator === '==') ? ALWAYS : NEVER,
   )
 }
 
@@ -122,8 +170,8 @@ function lineOf({ name, version, source, sdist, wheels }: Package, folder: strin
   const local = source.directory ?? source.editable ?? source.path
   if (source.registry) return [`${name}==${version}${hashes}`]
   if (source.git) return [`${name} @ ${gitAddress(source.git)}`]
-  if (source.url) return [`${name} @ ${source.url}${hashes}`]
-  return local ? [join(folder, local)] : []
+  if (source.url) return [`${name} @ ${source.url}${fragmentOf(source.subdirectory)}${hashes}`]
+  return local ? [`${join(folder, local)}${source.path ? hashes : ''}`] : []
 }
 
 /** `https://host/repository?subdirectory=x&rev=main#commit` */
@@ -131,5 +179,9 @@ function gitAddress(written: string): string {
   const [address = '', commit = ''] = written.split('#')
   const [url = '', query = ''] = address.split('?')
   const subdirectory = new URLSearchParams(query).get('subdirectory')
-  return `git+${url}@${commit}${subdirectory ? `#subdirectory=${subdirectory}` : ''}`
+  return `git+${url}@${commit}${fragmentOf(subdirectory)}`
+}
+
+function fragmentOf(subdirectory: string | null | undefined): string {
+  return subdirectory ? `#subdirectory=${subdirectory}` : ''
 }

@@ -6,9 +6,11 @@ import { fillVariables, maskCredentials, withoutCredentials } from './credential
 
 /** What a bundle records of a dependency that came from a repository. */
 export interface VcsRecord {
-  vcs: 'git' | 'hg'
+  vcs: 'git' | 'hg' | 'svn' | 'bzr'
   url: string
-  commit: string
+  commit?: string
+  /** All that a bundle of format 1 tells: a commit of git, for the others a number. */
+  revision?: string
   /** The branch, tag or commit that was asked for. */
   requested?: string
   subdirectory?: string

@@ -1,6 +1,6 @@
 import { execa } from 'execa'
 import type { Python } from './find-python.ts'
-import { markerEnvironment } from './markers.ts'
+import { markerEnvironment, PYTHON_MODULES } from './markers.ts'
 import { LATE_PATCH, type Platform } from './platform.ts'
 import type { WheelContents } from './read-wheel.ts'
 
@@ -39,12 +39,16 @@ export interface NeedsQuestion {
 const PROGRAM = `
 import json, sys
 question = json.load(sys.stdin)
-sys.path.insert(0, question["pip"])
+sys.path[:0] = [question["pip"], question["modules"]]
+from pip._vendor.packaging import markers
 from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 from pip._vendor.packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pip._vendor.packaging.utils import canonicalize_name
 from pip._vendor.packaging.version import InvalidVersion, Version
 
+import platform_markers
+
+platform_markers.use(markers, question["markers"])
 needs, mistakes, wheels = [], [], {}
 
 def parse(text, file=None):
@@ -60,7 +64,7 @@ def told(requirement):
 def applies(requirement, *extras):
     if requirement.marker is None:
         return "" in extras
-    return any(requirement.marker.evaluate(dict(question["markers"], extra=extra)) for extra in extras)
+    return any(requirement.marker.evaluate({"extra": extra}) for extra in extras)
 
 def disagree(wheel):
     said = wheel["metadata"]
@@ -129,6 +133,7 @@ json.dump({"needs": needs, "mistakes": [mistake for mistake in mistakes if mista
 export async function resolveNeeds({ wheels, asked, platform, python }: NeedsQuestion): Promise<Needs> {
   const question = {
     pip: python.pip,
+    modules: PYTHON_MODULES,
     python: `${platform.python}.${LATE_PATCH}`,
     markers: markerEnvironment(platform),
     asked,

@@ -29,16 +29,18 @@ function tell(paths: readonly string[]): string {
 
 /** Where each file goes below the virtualenv, or below its site-packages; two with the same content do no harm. */
 function* installedPaths({
+  name,
   file,
   files,
   scripts,
 }: WheelContents): Generator<[path: string, content: string]> {
-  for (const [name, content] of files) {
-    const [, scheme, rest] = name.match(/^[^/]+\.data\/([^/]+)\/(.+)$/) ?? []
+  for (const [member, content] of files) {
+    const [, scheme, rest] = member.match(/^[^/]+\.data\/([^/]+)\/(.+)$/) ?? []
     if (scheme === 'purelib' || scheme === 'platlib') yield [rest ?? '', content]
     else if (scheme === 'scripts') yield [`${VIRTUALENV}bin/${rest}`, content]
-    else if (scheme) yield [`${VIRTUALENV}${scheme === 'data' ? '' : `${scheme}/`}${rest}`, content]
-    else if (!/^[^/]+\.dist-info\//.test(name)) yield [name, content]
+    else if (scheme === 'data') yield [`${VIRTUALENV}${rest}`, content]
+    else if (scheme) yield [`${VIRTUALENV}${scheme}/${name}/${rest}`, content]
+    else if (!/^[^/]+\.dist-info\//.test(member)) yield [member, content]
   }
   for (const script of scripts) yield [`${VIRTUALENV}bin/${script}`, `made for ${file}`]
 }

@@ -11,8 +11,11 @@ export interface WheelName {
   tags: string[]
 }
 
+/** Build tags are passed over. A target takes no other characters. */
+const WHEEL_NAME = /^([\w.]+)-([\w.!+]+)(?:-\d[\w.]*)?-([\w.]+)-([\w.]+)-([\w.]+)\.whl$/
+
 export function parseWheelName(file: string): WheelName | undefined {
-  const parts = basename(file).match(/^([^-]+)-([^-]+)(?:-\d[^-]*)?-([^-]+)-([^-]+)-([^-]+)\.whl$/)
+  const parts = basename(file).match(WHEEL_NAME)
   if (!parts) return undefined
   const [, name = '', version = '', pythons = '', abis = '', platforms = ''] = parts
   const tags = pythons

@@ -80,8 +80,13 @@ function why({ isRoot, neededBy, vcs }: BundledPackage): string {
     ...neededBy.slice(0, SHOWN).map(({ name, requirement }) => `${name} needs ${requirement.split(';')[0]}`),
     ...(neededBy.length > SHOWN ? [`${neededBy.length - SHOWN} more`] : []),
   ]
-  const commit = (vcs as { commit?: string } | undefined)?.commit
-  return `${reasons.join(', ') || 'nothing in it asks for it'}${commit ? ` (commit ${commit.slice(0, 12)})` : ''}`
+  const { commit, revision } = (vcs ?? {}) as { commit?: string; revision?: string }
+  const source = commit
+    ? ` (commit ${commit.slice(0, 12)})`
+    : revision
+      ? ` (revision ${revision.slice(0, 12)})`
+      : ''
+  return `${reasons.join(', ') || 'nothing in it asks for it'}${source}`
 }
 
 const SHOWN = 3

@@ -26,6 +26,12 @@ const requirementsStayInside = rule(['requirements'], ({ requirements }) =>
   leavesTheFolder(requirements) ? [{ key: ['requirements'], what: INSIDE }] : [],
 )
 
+const groupsAreOfAFile = rule(['requirements', 'groups'], ({ requirements, groups }) =>
+  groups.length === 0 || /\.(toml|lock)$/.test(requirements)
+    ? []
+    : [{ key: ['groups'], what: `"${requirements}" has none; pyproject.toml, uv.lock and pylock.toml have` }],
+)
+
 const sharedPathsStayInside = rule(['shared_paths'], ({ shared_paths }) =>
   shared_paths.flatMap((path, index) =>
     leavesTheFolder(path) ? [{ key: ['shared_paths', index], what: INSIDE }] : [],
@@ -59,6 +65,7 @@ export const APP_RULES: readonly Rule<AppTable>[] = [
   platformIsKnown,
   presetHasAPython,
   requirementsStayInside,
+  groupsAreOfAFile,
   sharedPathsStayInside,
   checkHasAMigration,
   environmentsAreNames,

@@ -49,6 +49,7 @@ const publication = table({
 const app = table({
   app: name("the app's name"),
   requirements: text('the path of a requirements file').default('requirements.txt'),
+  groups: listOf(text('a group'), 'groups').default([]),
   platform: text('"this-machine" or a platform such as "amazon-linux-2023-x86_64"'),
   python: text('a Python version such as "3.11"')
     .regex(/^3\.\d+$/, 'must be a Python version such as "3.11", in quotes')
@@ -120,7 +121,7 @@ function normalize(file: string, content: AppTable): AppConfig {
     file,
     folder: dirname(file),
     app: content.app,
-    requirements: content.requirements,
+    requirements: withGroups(content),
     platform: content.platform,
     python: content.python,
     exclude: content.exclude,
@@ -132,4 +133,8 @@ function normalize(file: string, content: AppTable): AppConfig {
     sharedPaths: content.shared_paths,
     environments: content.environments,
   }
+}
+
+function withGroups({ requirements, groups }: AppTable): string {
+  return groups.length === 0 ? requirements : `${requirements}[${groups.join(',')}]`
 }

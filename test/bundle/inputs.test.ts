@@ -44,6 +44,30 @@ round = [{ include-group = "round" }]
     expect(grouped.names).toEqual(['flask', 'arm', 'psycopg', 'gunicorn', 'uvicorn', 'celery'])
   })
 
+  it('asks no index for the project itself, wherever it names its own extras', async () => {
+    const text = `
+[project]
+name = "My_App"
+dependencies = ["flask", "my.app[Web_X]"]
+[project.optional-dependencies]
+web-x = ["uvicorn ; os_name == 'posix'", "my-app[more, web] ; python_version > '3.9'"]
+more = ["celery; python_version < '4'", "redis @ https://example.com/redis-1.0-py3-none-any.whl"]
+web = ["gunicorn"]
+[dependency-groups]
+web = ["my-app[more]", "waitress"]
+`
+    const found = await read('pyproject.toml', { 'pyproject.toml': text })
+    expect(found.lines).toEqual([
+      'flask',
+      "uvicorn ; os_name == 'posix'",
+      "celery ; (python_version < '4') and (python_version > '3.9')",
+      "redis @ https://example.com/redis-1.0-py3-none-any.whl ; (python_version > '3.9')",
+      "gunicorn ; (python_version > '3.9')",
+    ])
+    const both = await read('pyproject.toml[web]', { 'pyproject.toml': text })
+    expect(both.names.slice(5)).toEqual(['celery', 'redis', 'waitress', 'gunicorn'])
+  })
+
   it.each([
     ['pyproject.toml[nope]', project, /no group "nope"; known: production, base, round, web, all$/],
     ['pyproject.toml[round]', project, /the group "round" includes itself/],
@@ -56,6 +80,31 @@ round = [{ include-group = "round" }]
       'pyproject.toml',
       '[project]\nname = "x"\ndynamic = ["dependencies"]',
       /"dynamic", found out only when it is built/,
+    ],
+    [
+      'pyproject.toml[web]',
+      '[project]\nname = "x"\ndynamic = ["optional-dependencies"]',
+      /its optional-dependencies are "dynamic"/,
+    ],
+    [
+      'pyproject.toml',
+      '[project]\nname = "x"\nrequires-python = ">=3.12"\ndependencies = ["a"]',
+      /is for Python >=3.12, not for aarch64, glibc 2.34, Python 3.11/,
+    ],
+    [
+      'pyproject.toml',
+      '[project]\nname = "x"\ndependencies = ["a"]\n[[tool.uv.index]]\nurl = "https://packages.example.com"',
+      /\[tool.uv\] has index, which only uv reads/,
+    ],
+    [
+      'pyproject.toml',
+      '[project]\nname = "x"\ndependencies = ["x[a]"]',
+      /its own extra "a", which it has not/,
+    ],
+    [
+      'pyproject.toml[a]',
+      '[dependency-groups]\na = [{ include-group = "b" }]',
+      /includes the group "b", which it has not/,
     ],
     ['pyproject.toml', '[tool.poetry.dependencies]\nflask = "^3"', /poetry export --format requirements.txt/],
     [
@@ -155,6 +204,43 @@ source = { directory = "libs/local" }
     await expect(read('uv.lock[nope]', files)).rejects.toThrow('no group "nope"; known: dev')
   })
 
+  it('gives what uv chose where groups conflict', async () => {
+    const edge = (version: string, marker: string) =>
+      `{ name = "click", version = "${version}", source = { registry = "https://pypi.org/simple" }, marker = "${marker}" }`
+    const conflicting = `${lock}
+[[package]]
+name = "choosy"
+version = "1.0"
+source = { registry = "https://pypi.org/simple" }
+dependencies = [${edge('8.0', "extra == 'group-3-app-old' or (extra == 'extra-3-app-x' and extra == 'extra-3-app-y')")}, ${edge('9.0', "extra != 'group-3-app-old'")}]
+`
+      .replace('{ name = "flask", extra = ["async"] }', '{ name = "choosy" }')
+      .replace('dev = [', 'old = []\ndev = [')
+    const clicks = async (named: string) => {
+      const { lines } = await read(named, { ...files, 'uv.lock': conflicting })
+      return lines.filter((line) => line.startsWith('click'))
+    }
+    expect(await clicks('uv.lock')).toEqual(['click==9.0'])
+    expect(await clicks('uv.lock[old]')).toEqual(['click==8.0'])
+  })
+
+  it('is refused for another Python or machine, and where it is older than what it locks', async () => {
+    const head = (line: string) => ({ ...files, 'uv.lock': lock.replace('requires-python = ">=3.9"', line) })
+    await expect(read('uv.lock', head('requires-python = ">=3.12"'))).rejects.toThrow(
+      /uv.lock is for Python >=3.12, not for aarch64/,
+    )
+    await expect(
+      read('uv.lock', head('supported-markers = ["platform_machine == \'x86_64\'"]')),
+    ).rejects.toThrow(/uv.lock is for platform_machine == 'x86_64', not for aarch64/)
+    const metadata = '[package.metadata]\nrequires-dist = [{ name = "flask" }]\n[package.dev-dependencies]'
+    const stale = {
+      ...files,
+      'uv.lock': lock.replace('[package.dev-dependencies]', metadata),
+      'pyproject.toml': '[project]\nname = "app"\ndependencies = ["Flask", "new>=1"]\n',
+    }
+    await expect(read('uv.lock', stale)).rejects.toThrow(/before .*pyproject.toml asked for new. Run uv lock/)
+  })
+
   it('is refused in a version to come', async () => {
     await expect(read('uv.lock', { 'uv.lock': 'version = 2' })).rejects.toThrow(/version: only version 1/)
   })
@@ -198,6 +284,37 @@ wheels = [{ path = "wheels/near-1.0-cp311-cp311-win_amd64.whl", hashes = {} }, {
     expect(found.local).toMatchObject([{ path: join(found.folder, 'wheels/near-1.0-py3-none-any.whl') }])
     const dev = await read('pylock.web.toml[dev]', { 'pylock.web.toml': lock(), ...wheel })
     expect(dev.names).toContain('tests')
+  })
+
+  it('adds groups to those that are always there, and knows which there are', async () => {
+    const head = 'dependency-groups = ["base"]\ndefault-groups = ["base"]\nextras = ["Web_X"]'
+    const marked = lock(head).replace(
+      'version = "1.0"\nindex',
+      'version = "1.0"\nmarker = "\'base\' in dependency_groups"\nindex',
+    )
+    const files = { 'pylock.toml': marked, ...wheel }
+    expect((await read('pylock.toml[dev,web-x]', files)).names).toEqual(['alpha', 'tests'])
+    await expect(read('pylock.toml[nope]', files)).rejects.toThrow('no group "nope"; known: base, web-x, dev')
+  })
+
+  it('may name archives, with hashes of other kinds, and sources without a version', async () => {
+    const found = await read('pylock.toml', {
+      'sources/own-1.tar.gz': '',
+      'pylock.toml': `
+lock-version = "1.0"
+[[packages]]
+name = "far"
+archive = { url = "https://x/far.zip", subdirectory = "py", hashes = { sha512 = "${HASH}" } }
+[[packages]]
+name = "own"
+sdist = { path = "sources/own-1.tar.gz", hashes = {} }
+`,
+    })
+    expect(found.remote).toMatchObject([{ url: `https://x/far.zip#subdirectory=py --hash=sha512:${HASH}` }])
+    expect(found.local).toMatchObject([{ path: join(found.folder, 'sources/own-1.tar.gz') }])
+    await expect(
+      read('pylock.toml', { 'pylock.toml': 'lock-version = "1.0"\n[[packages]]\nname = "a"' }),
+    ).rejects.toThrow('"a" has neither a version nor a place')
   })
 
   it.each([
@@ -254,7 +371,53 @@ gunicorn =
     expect(found.files).toHaveLength(2)
   })
 
+  it('is read as buildout reads it: macros, conditions, scripts, and what several files extend', async () => {
+    const found = await read('buildout.cfg', {
+      'base.cfg': '[buildout]\nparts = web\n[versions]\na = 1\nb = 1\n',
+      'one.cfg': '[buildout]\nextends = base.cfg\n[versions]\na = 2\n',
+      'two.cfg': '[buildout]\nextends = base.cfg\n[versions]\nb = 2\n',
+      'src/x/setup.py': '',
+      'src/y/setup.py': '',
+      'buildout.cfg': `
+[buildout]
+extends =
+    one.cfg
+    two.cfg
+parts += gunicorn
+develop = src/*
+
+[base]
+eggs = a
+    \${:more}
+
+[web]
+<= base
+more = m
+eggs += b
+
+[gunicorn]
+recipe = zc.recipe.egg:scripts
+
+[versions:python27]
+c = 1
+[versions: python3 and platform_machine == "aarch64"]
+c = 2
+[versions:windows]
+d = 1
+[versions]
+e = 1
+`,
+    })
+    expect(found.names).toEqual(['a', 'm', 'b', 'gunicorn'])
+    expect(found.constraints).toEqual(['a==1', 'b==2', 'c==2', 'e==1'])
+    expect(found.local.map(({ path }) => path.slice(found.folder.length + 1))).toEqual(['src/x', 'src/y'])
+    expect(found.files).toHaveLength(4)
+  })
+
   it.each([
+    ['[buildout]\nextends = buildout.cfg', /buildout.cfg: extends itself/],
+    ['[buildout]\nauto-checkout = own', /asks mr.developer for own/],
+    ['[versions:sys.version_info < (3,)]\na = 1', /[Ii]nvalid marker|sys.version_info/],
     ['[buildout]\nextends = https://example.com/versions.cfg', /is not read from the network/],
     ['[buildout]\nextends = nope.cfg', /extends "nope.cfg", which is not there/],
     [`[buildout]\nparts = a\n[a]\neggs = $\{b:eggs}`, /\[a\] refers to \$\{b:eggs\}, which is not there/],

@@ -89,13 +89,13 @@ describe('a bundle of format 1', () => {
         version: '1.0',
         folder: 'src/gitted',
         size: NOTES['git-clone.txt'].length,
-        checkout: { vcs: 'git', url: 'https://****@host/g.git', revision: '4f2e' },
+        checkout: { vcs: 'git', url: 'https://host/g.git', revision: '4f2e' },
       },
     ])
   })
 
   it.each([
-    ['git-clone.txt', { vcs: 'git', url: 'https://****@host/g.git', revision: '4f2e' }],
+    ['git-clone.txt', { vcs: 'git', url: 'https://host/g.git', revision: '4f2e' }],
     ['hg-clone.txt', { vcs: 'hg', url: 'file:///hg/h', revision: '7' }],
     ['svn-checkout.txt', { vcs: 'svn', url: 'svn://host/s/trunk', revision: '12' }],
     ['bzr-branch.txt', { vcs: 'bzr', url: 'lp:b', revision: '3' }],
@@ -160,7 +160,8 @@ setup(name="needy", version="2.0", packages=["needy"], install_requires=["gitted
 `,
       'build/needy/needy/__init__.py': 'from gitted import said\n',
     })
-    const { file: converted, wheels } = await convert(file)
+    const { file: converted, wheels, manifest } = await convert(file)
+    expect(manifest.vcs).toEqual({ gitted: { vcs: 'git', url: 'https://host/g.git', revision: '4f2e' } })
     expect(wheels).toEqual(['Gitted-1.0-py3-none-any.whl', 'needy-2.0-py3-none-any.whl'])
     expect(await runWith(converted, 'say-gitted')).toBe('gitted True')
     expect(await runWith(converted, 'python', '-c', 'import needy; print(needy.said)')).toBe('gitted')

@@ -109,6 +109,31 @@ describe('a preset', () => {
     })
   })
 
+  it.each([
+    ['amazon-linux-2', '2.26'],
+    ['amazon-linux-2023', '2.34'],
+    ['ubuntu-20.04', '2.31'],
+    ['ubuntu-22.04', '2.35'],
+    ['ubuntu-24.04', '2.39'],
+    ['ubuntu-26.04', '2.43'],
+    ['debian-11', '2.31'],
+    ['debian-12', '2.36'],
+    ['debian-13', '2.41'],
+    ['rhel-8', '2.28'],
+    ['rocky-9', '2.34'],
+    ['almalinux-10', '2.39'],
+    ['sles-15', '2.31'],
+  ])('has the glibc of %s', (distribution, glibc) => {
+    expect(platformOf(`${distribution}-x86_64`, '3.11', laptop).libc).toEqual(['glibc', glibc])
+  })
+
+  it('may be exact, whatever its CPU is called', () => {
+    const arm = { machine: 'aarch64', libc: ['musl', '1.2'], python: '3.12' }
+    expect(platformOf('musl-1.2-aarch64', '3.12', laptop)).toEqual(arm)
+    expect(platformOf('musl-1.2-arm64', '3.12', laptop)).toEqual(arm)
+    expect(platformOf('macos-15.0-arm64', undefined, laptop)).toEqual({ ...laptop, libc: ['macos', '15.0'] })
+  })
+
   it('is there for both CPUs', () => {
     const cpus = PLATFORM_NAMES.filter((name) => name !== THIS_MACHINE).map((name) => name.split('-').at(-1))
     expect(cpus.filter((cpu) => cpu === 'x86_64').length).toBe(cpus.filter((cpu) => cpu === 'arm64').length)

@@ -70,6 +70,11 @@ describe('wheels that fit together', () => {
   })
 })
 
+it('wheels may have headers of one name, which are installed by package', async () => {
+  const header = (name: string) => ({ name, files: { [`${name}-1.0.data/headers/api.h`]: name } })
+  expect(await problemsOf({ wheels: [header('a'), header('b')] })).toEqual([])
+})
+
 describe('verification finds', () => {
   it.each<[string, Case, string[]]>([
     [
@@ -172,6 +177,26 @@ describe('verification finds', () => {
       [
         '"a-1.0-py3-none-any.whl": "a.so" needs glibc 2.38',
         '"b-1.0-cp311-cp311-manylinux_2_17_aarch64.whl": "b.so" is for x86_64, 64 bits',
+      ],
+    ],
+    [
+      'what pip installs nowhere',
+      {
+        wheels: [
+          { name: 'a', files: { 'a-1.0.data/etc/a.conf': '' } },
+          { name: 'b', format: '2.0' },
+        ],
+      },
+      [
+        '"a-1.0-py3-none-any.whl": its .data has "etc", for which there is no place',
+        '"b-1.0-py3-none-any.whl": it is a wheel of version 2.0, which pip does not know',
+      ],
+    ],
+    [
+      'files that are one where case does not count',
+      { wheels: [{ name: 'a', files: { 'a/Readme': '', 'a/README': '' } }] },
+      [
+        '"a-1.0-py3-none-any.whl" cannot be read: "a/README" and "a/Readme" are one file where case does not count',
       ],
     ],
     [

@@ -16,6 +16,8 @@ export interface WheelOptions {
   /** Instead of what belongs there. */
   metadata?: { name?: string; version?: string }
   entryPoints?: string
+  /** Its Wheel-Version. */
+  format?: string
   /** What the RECORD says of a file, instead of the truth. */
   record?: Record<string, string>
 }
@@ -26,13 +28,14 @@ export async function writeWheel(folder: string, options: WheelOptions): Promise
     name,
     version = '1.0',
     tag = 'py3-none-any',
+    format = '1.0',
     files = { [`${name}.py`]: `name = "${name}"\n` },
   } = options
   const info = `${name}-${version}.dist-info`
   const members: Record<string, string | Buffer> = {
     ...files,
     [`${info}/METADATA`]: metadataOf(options),
-    [`${info}/WHEEL`]: `Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: ${tag}\n`,
+    [`${info}/WHEEL`]: `Wheel-Version: ${format}\nGenerator: test\nRoot-Is-Purelib: true\nTag: ${tag}\n`,
     ...(options.entryPoints ? { [`${info}/entry_points.txt`]: options.entryPoints } : {}),
   }
   const lines = Object.entries({ ...members, ...options.record }).map(

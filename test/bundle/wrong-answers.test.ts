@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, it, vi } from 'vitest'
@@ -9,42 +9,6 @@ import { temporaryFolder } from './temporary-folder.ts'
 import { type WheelOptions, writeWheel } from './wheel-file.ts'
 
 useLaptop()
-
-/** What pip, used in the obvious way, gets wrong without a word; and the test that holds what we do. */
-const HELD: [wrong: string, file: string, title: string][] = [
-  ['markers are those of the host', 'provide', 'holds what that platform needs, not what this machine would'],
-  [
-    'a repository is saved as its source',
-    'vcs',
-    'is refused, where pip would save its source without a word',
-  ],
-  ['an sdist that there is, is not found', 'sdist', 'is built from its source, for another platform too'],
-  ['what is built is for this machine', 'sdist', 'is refused where its native code is for this machine only'],
-  ['a wheel tagged "linux" fails at import', 'sdist', 'is tagged with the oldest glibc that it runs on'],
-  ['a wheel of another CPU fails at import', 'verify', 'native files that the platform cannot load'],
-  ['an sdist gets into a bundle', 'verify', 'what is no wheel'],
-  ['a wheel needs a newer glibc, or musl', 'tags', 'does not fit: %s'],
-  [
-    'one of several tags fits',
-    'tags',
-    'lxml-5.0-cp311-cp311-manylinux_2_26_x86_64.manylinux_2_99_x86_64.whl',
-  ],
-  ['a wheel needs another Python', 'verify', 'another Python'],
-  ['a dependency is missing, with --no-deps', 'verify', 'what is missing'],
-  ['two wheels write one file', 'verify', 'two wheels that own one path'],
-  ['the host has other hashes', 'sdist', 'must have the sha256 that the requirements name'],
-  [
-    'settings of the user change what is installed',
-    'provide',
-    'of the index are the only ones that reach it',
-  ],
-]
-
-describe('a wrong answer that pip gives without a word', () => {
-  it.each(HELD)('is held: %s (%s.test.ts)', (_, file, title) => {
-    expect(readFileSync(new URL(`${file}.test.ts`, import.meta.url), 'utf8')).toContain(title)
-  })
-})
 
 /** A CPU that this machine has not. */
 const [cpu, machine] = process.arch === 'arm64' ? ['x86_64', 'x86_64'] : ['arm64', 'aarch64']

@@ -28,6 +28,11 @@ describe("the app's configuration", () => {
     expect(readAppConfig(folder)).toMatchObject({ file: join(folder, 'pyproject.toml'), healthPath: '/' })
   })
 
+  it('may name groups of its dependencies', () => {
+    write('pybundle.toml', `${GOOD}requirements = "uv.lock"\ngroups = ["web", "db"]\n`)
+    expect(readAppConfig(folder).requirements).toBe('uv.lock[web,db]')
+  })
+
   it('is looked for further up where a pyproject.toml is of something else', () => {
     write('pybundle.toml', GOOD)
     mkdirSync(join(folder, 'library'))
@@ -57,6 +62,11 @@ describe("the app's configuration", () => {
     ],
     ['python', '3.11', 'python: must be a Python version such as "3.11", not 3.11'],
     ['requirements', '"../all.txt"', "requirements: must be a path inside the app's folder"],
+    [
+      'groups',
+      '["web"]',
+      'groups: "requirements.txt" has none; pyproject.toml, uv.lock and pylock.toml have',
+    ],
     ['shared_paths', '["media", "/var"]', "shared_paths[1]: must be a path inside the app's folder"],
     ['health_path', '"health"', 'health_path: must begin with "/"'],
     ['helth_path', '"/"', 'helth_path: unknown key; did you mean "health_path"?'],

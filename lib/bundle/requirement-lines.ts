@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs'
+
+/** One requirement or option of a requirements file, and the line on which it begins. */
+export interface LogicalLine {
+  text: string
+  line: number
+}
+
+/** Joins lines that end in a backslash and drops comments, as pip does; a comment is never continued. */
+export function readLogicalLines(file: string): LogicalLine[] {
+  const lines: LogicalLine[] = []
+  let open: LogicalLine | undefined
+  for (const [index, physical] of decode(readFileSync(file)).split(/\r?\n/).entries()) {
+    const isComment = /^\s*#/.test(physical)
+    const isOpen = physical.endsWith('\\') && !isComment
+    open ??= { text: '', line: index + 1 }
+    open.text += isOpen ? physical.slice(0, -1) : isComment ? ` ${physical}` : physical
+    if (isOpen) continue
+    lines.push(open)
+    open = undefined
+  }
+  return [...lines, ...(open ? [open] : [])]
+    .map(({ text, line }) => ({ text: text.replace(/(^|\s+)#.*$/, '').trim(), line }))
+    .filter(({ text }) => text)
+}
+
+/** PowerShell's ">" writes UTF-16. */
+function decode(content: Buffer): string {
+  const isUtf16 = content[0] === 0xff && content[1] === 0xfe
+  return content.toString(isUtf16 ? 'utf16le' : 'utf8').replace(/^\uFEFF/, '')
+}
