@@ -20,12 +20,7 @@ export async function pinWithUv(job: ResolveJob, lines: readonly string[]): Prom
   const { exitCode } = await execa(
     'uv',
     [...ARGUMENTS, ...argumentsOf(job, target), '--constraints', constraints, '--output-file', output, input],
-    {
-      cwd: job.folder,
-      reject: false,
-      stdin: 'ignore',
-      env: await indexSettings(job),
-    },
+    { cwd: job.folder, reject: false, stdin: 'ignore', env: await uvEnvironment(job), extendEnv: false },
   )
   if (exitCode !== 0) return []
   job.report('versions chosen by uv')
@@ -39,31 +34,47 @@ const ARGUMENTS = [
   ...['--index-strategy', 'unsafe-best-match'],
 ]
 
-function argumentsOf({ python, platform }: ResolveJob, target: string): string[] {
+function argumentsOf({ python, platform, requirements }: ResolveJob, target: string): string[] {
   return [
+    // uv reads no such option from files.
+    ...(requirements.lines.includes('--pre') ? ['--prerelease', 'allow'] : []),
     ...['--python', python.executable, '--python-platform', target],
     ...['--python-version', `${platform.python}.${LATE_PATCH}`],
   ]
 }
 
-/** Levels of glibc that uv has a name for; the newest that the platform has. */
-const GLIBC = [40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 28, 17]
+/** Levels of glibc that uv has a name for: asked for another one, it would miss what needs just that. */
+const GLIBC = [17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40]
 
 function uvPlatform({ machine, libc: [libc, version] }: Platform): string | undefined {
   if (machine !== 'x86_64' && machine !== 'aarch64') return undefined
-  const level = GLIBC.find((known) => known <= Number(version.split('.')[1]))
-  return libc === 'glibc' && level ? `${machine}-manylinux_2_${level}` : undefined
+  const level = Number(version.split('.')[1])
+  return libc === 'glibc' && GLIBC.includes(level) ? `${machine}-manylinux_2_${level}` : undefined
 }
 
-/** uv knows nothing of pip's configuration. As variables, so that no list of processes shows credentials. */
-async function indexSettings({ python, cache }: ResolveJob): Promise<NodeJS.ProcessEnv> {
+/** What of the user's settings has no part in what is chosen. */
+const HARMLESS = [
+  'UV_CACHE_DIR',
+  'UV_HTTP_TIMEOUT',
+  'UV_KEYRING_PROVIDER',
+  'UV_NATIVE_TLS',
+  'UV_SYSTEM_CERTS',
+]
+
+/** uv is to ask where pip asks, of whose configuration it knows nothing; as variables, which no list of processes shows. */
+async function uvEnvironment({ python, cache, requirements }: ResolveJob): Promise<NodeJS.ProcessEnv> {
   const settings = await pipSettings(python, cache)
-  const named: Record<string, string | undefined> = {
-    UV_DEFAULT_INDEX: settings['index-url'],
+  const namesIndex = requirements.lines.some((line) => /^(-i|--index-url)\b/.test(line))
+  const named = {
+    UV_DEFAULT_INDEX: namesIndex ? undefined : settings['index-url'],
     UV_INDEX: settings['extra-index-url'],
     UV_FIND_LINKS: settings['find-links'],
     UV_INSECURE_HOST: settings['trusted-host'],
     SSL_CERT_FILE: settings.cert,
   }
-  return Object.fromEntries(Object.entries(named).filter(([, value]) => value))
+  const own = Object.entries(process.env).filter(
+    ([name]) => !name.startsWith('UV_') || HARMLESS.includes(name),
+  )
+  const given = Object.entries(named).filter(([, value]) => value)
+  return Object.fromEntries([...own, ...given])
 }

@@ -45,6 +45,42 @@ describe('uv, where it is on the machine', () => {
     expect(readFileSync(withUv.file).equals(readFileSync(withPip.file))).toBe(true)
   })
 
+  it.runIf(path).each([
+    {
+      what: 'a level of glibc that uv has no name for',
+      platform: 'debian-13-x86_64',
+      wheels: [{ name: 'app' }, { name: 'app', version: '2.0', tag: 'py3-none-manylinux_2_41_x86_64' }],
+      requirements: () => 'app\n',
+      chosen: 'app-2.0-py3-none-manylinux_2_41_x86_64.whl',
+    },
+    {
+      what: 'early releases that the requirements allow',
+      platform: 'debian-12-x86_64',
+      wheels: [{ name: 'app' }, { name: 'app', version: '2.0rc1' }],
+      requirements: () => '--pre\napp\n',
+      chosen: 'app-2.0rc1-py3-none-any.whl',
+    },
+    {
+      what: 'an index that the requirements name, over that of the settings',
+      platform: 'debian-12-x86_64',
+      wheels: [{ name: 'app' }, { name: 'app', version: '2.0' }],
+      requirements: (index: string) => `--index-url ${index}\napp\n`,
+      chosen: 'app-2.0-py3-none-any.whl',
+    },
+  ])('chooses as pip does: $what', async ({ platform, wheels, requirements, chosen }) => {
+    const index = await startIndex(wheels)
+    const other = await startIndex(wheels.slice(0, 1))
+    const isNamed = requirements('').includes('index')
+    vi.stubEnv('PIP_INDEX_URL', isNamed ? other.url : index.url)
+    vi.stubEnv('UV_DEFAULT_INDEX', other.url)
+    for (const resolver of ['pip', undefined]) {
+      vi.stubEnv('XDG_CACHE_HOME', temporaryFolder())
+      vi.stubEnv('PYBUNDLE_RESOLVER', resolver)
+      const app = writeApp({ requirements: requirements(index.url) })
+      expect((await makeBundle(app, platform, '3.11')).wheels).toEqual([chosen])
+    }
+  })
+
   it('leaves to pip what it cannot choose', async () => {
     const index = await startIndex([], [{ name: 'alpha' }])
     vi.stubEnv('PIP_INDEX_URL', index.url)
