@@ -106,6 +106,33 @@ describe('pip alone, and we', () => {
     await expect(ours('a==2.0\n')).rejects.toThrow(/>=3\.12/)
   })
 
+  it('differ in what only some patch releases of the Python need: all of it is there', async () => {
+    await indexOf([
+      {
+        name: 'app',
+        requires: ['late; python_full_version>="3.11.4"', 'early; python_full_version<"3.11.2"'],
+      },
+      { name: 'early' },
+      { name: 'late' },
+    ])
+    const all = ['app-1.0-py3-none-any.whl', 'early-1.0-py3-none-any.whl', 'late-1.0-py3-none-any.whl']
+    expect(await ours('app ; python_full_version>="3.11.4" and python_version<"4.0"\n')).toEqual(all)
+  })
+
+  it('differ in requirements of which none applies: pip is content with nothing', async () => {
+    await indexOf([{ name: 'app' }])
+    await expect(ours('app ; sys_platform=="win32"\n')).rejects.toThrow(/the markers .* are false there/)
+  })
+
+  it('differ in what they tell of a package whose wheels are for others', async () => {
+    const tags = [`cp311-cp311-manylinux_2_35_${machine}`, 'cp311-cp311-win_amd64']
+    await indexOf(tags.map((tag) => ({ name: 'a', tag })))
+    await expect(pips('a')).rejects.toThrow('from versions: none')
+    const why = (tag: string) =>
+      `- "a-1.0-${tag}.whl" is for ${tag}, not for ${machine}, glibc 2.34, Python 3.11`
+    await expect(ours('a\n')).rejects.toThrow(tags.map(why).join('\n'))
+  })
+
   it('name a dependency that nobody has', async () => {
     await indexOf([{ name: 'a', requires: ['gone>=2'] }])
     await expect(ours('a\n')).rejects.toThrow(/gone>=2/)

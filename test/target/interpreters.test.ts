@@ -1,16 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { globSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { findInterpreter } from '../../bench/find-interpreter.ts'
 import { asOrdinaryUser, PROGRAM } from './target.ts'
 import { Workshop } from './workshop.ts'
 
 const VERSIONS = ['3.8', '3.9', '3.10', '3.11', '3.12', '3.13', '3.14']
-
-/** On the PATH, or among those that pyenv keeps. */
-function findInterpreter(version: string): string | undefined {
-  const kept = globSync(`${process.env.PYENV_ROOT}/versions/${version}.*/bin/python${version}`)
-  return [`python${version}`, ...kept].find((python) => run(python, ['-c', 'pass']).status === 0)
-}
 
 function run(python: string, args: string[]) {
   return spawnSync(python, args, { encoding: 'utf8', env: { PATH: process.env.PATH } })
