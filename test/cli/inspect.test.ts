@@ -139,6 +139,7 @@ describe('pybundle inspect', () => {
       err: `${join(folder, 'x')}: not a .pybundle: it is no zip file at all.`,
     })
     expect(await refused('y')).toMatchObject({ code: 1, err: `there is no file ${join(folder, 'y')}` })
+    expect(await refused('.')).toMatchObject({ code: 1, err: `there is no file ${folder}` })
   })
 })
 
