@@ -6,11 +6,12 @@ import { describePlatform, type Platform } from './platform.ts'
 import { readWheel } from './read-wheel.ts'
 import type { ResolveJob } from './resolve.ts'
 import { retag } from './retag.ts'
+import { digestSource } from './source-digest.ts'
 import { platformTags } from './tags.ts'
 import { parseWheelName, whyUnfit } from './wheel.ts'
 
 /**
- * A wheel that was built on this laptop, if it will do on the platform. Where its tag only says that it was built on
+ * A wheel that was built here, or that somebody built and named, if it will do on the platform. Where its tag only says that it was built on
  * some Linux, it gets the tag that its native files hold to.
  */
 export async function acceptBuilt(wheel: string, told: string, job: ResolveJob): Promise<string> {
@@ -30,7 +31,7 @@ export async function acceptBuilt(wheel: string, told: string, job: ResolveJob):
     report(`${basename(wheel)} loads ${library}, which must be on every target`)
   }
   if (!portable || wheel.includes(portable)) return wheel
-  const folder = join(job.cache, 'retagged', basename(join(wheel, '..')))
+  const folder = join(job.cache, 'retagged', await digestSource(wheel))
   await mkdir(folder, { recursive: true })
   return retag(wheel, portable, folder)
 }
@@ -68,8 +69,11 @@ function tell(name: string, why: string | undefined): string | undefined {
 
 function refusal(wheel: string, told: string, why: readonly string[], platform: Platform): string {
   const { name, version } = parseWheelName(wheel) ?? {}
+  const here = describePlatform(platform)
   return [
-    `${name} ${version} has to be built from ${told}, and what this machine builds does not fit ${describePlatform(platform)}:`,
+    told === wheel
+      ? `${told} does not fit ${here}:`
+      : `${name} ${version} has to be built from ${told}, and what this machine builds does not fit ${here}:`,
     ...why.map((reason) => `- ${reason}`),
     `Ask for a version of ${name} that has a fitting wheel, or build one on a machine like the targets (pip wheel --no-deps), and name that .whl in the requirements.`,
   ].join('\n')

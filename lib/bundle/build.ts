@@ -68,7 +68,7 @@ export async function wheelOf(
   told = path,
   identity?: string,
 ): Promise<string> {
-  if (path.endsWith('.whl')) return path
+  if (path.endsWith('.whl')) return acceptBuilt(path, told, job)
   const digest = identity ?? (await digestSource(path))
   const folder = join(job.cache, 'wheels', `${digest}-${job.python.version}`)
   const [cached] = await readdir(folder).catch(() => [])

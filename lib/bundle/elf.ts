@@ -53,7 +53,7 @@ const [DT_NEEDED, DT_STRTAB, DT_VERNEED, DT_VERNEEDNUM] = [1, 5, 0x6ffffffe, 0x6
 const WEAK = 2
 
 /** More than any real file has: what is made to keep a reader busy is damaged. */
-const [LONGEST_NAME, MOST_VERSIONS] = [4096, 10_000]
+const [LONGEST_NAME, MOST_ENTRIES] = [4096, 10_000]
 
 /** Reads numbers as the file's class and byte order have them. */
 interface Elf {
@@ -138,6 +138,7 @@ function readEntries({ bits, address }: Elf, { offset, size }: Segment): { tag: 
   for (let at = offset; at < offset + size; at += 2 * width) {
     const tag = address(at)
     if (tag === 0) break
+    if (entries.length === MOST_ENTRIES) throw new RangeError('too many entries')
     entries.push({ tag, value: address(at + width) })
   }
   return entries
@@ -152,7 +153,7 @@ function readVersions({ half, word, text }: Elf, start: number, count: number, s
     for (let more = half(at + 2); more > 0; more--) {
       // The loader does without a version that only weak symbols want.
       if ((half(version + 4) & WEAK) === 0) versions.push(text(strings + word(version + 8)))
-      if (++read > MOST_VERSIONS) throw new RangeError('too many versions')
+      if (++read > MOST_ENTRIES) throw new RangeError('too many versions')
       version += word(version + 12)
     }
     if (word(at + 12) === 0) break

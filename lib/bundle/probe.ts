@@ -49,8 +49,8 @@ export function readProbe(text: string): { name: string; platform: Platform } {
 }
 
 function parseAnswer(text: string): Answer {
-  // Around it may be what a session manager or a shell says.
-  const line = text.split('\n').find((candidate) => candidate.trim().startsWith('{')) ?? ''
+  // Around it may be what a session manager or a shell says; a terminal breaks it where its line ends.
+  const line = text.replace(/\r?\n/g, '').match(/\{\s*"implementation".*?\}/)?.[0] ?? ''
   try {
     return answer.parse(JSON.parse(line))
   } catch (error) {

@@ -1,5 +1,12 @@
-import { type BundleDifference, diffBundles, type PackageChange } from '../bundle/diff.ts'
-import type { BundleManifest } from '../bundle/manifest.ts'
+import {
+  type BundleDifference,
+  type Contents,
+  contentsOf,
+  contentsOfLegacy,
+  diffBundles,
+  type PackageChange,
+} from '../bundle/diff.ts'
+import { readLegacy } from '../bundle/legacy.ts'
 import { readBundle } from '../bundle/read.ts'
 import { readManifest } from '../bundle/read-manifest.ts'
 import type { Digest } from '../release/digest.ts'
@@ -22,7 +29,7 @@ export interface DiffOptions extends Omit<AppOptions, 'environment'> {
 /** What changes from one bundle to another, or from what runs in an environment to a bundle. */
 export async function diff(files: readonly string[], options: DiffOptions): Promise<number> {
   const sides = await openSides(files, options)
-  const difference = diffBundles(sides.from.manifest, sides.to.manifest)
+  const difference = diffBundles(sides.from.contents, sides.to.contents)
   console.log(options.json ? JSON.stringify(asJson(sides, difference)) : renderDifference(sides, difference))
   return 0
 }
@@ -30,8 +37,9 @@ export async function diff(files: readonly string[], options: DiffOptions): Prom
 interface Side {
   /** What it is called. */
   name: string
-  digest: Digest
-  manifest: BundleManifest
+  /** Null for one of format 1, which has no id. */
+  digest: Digest | null
+  contents: Contents
 }
 
 interface Sides {
@@ -52,7 +60,11 @@ async function openSides(files: readonly string[], options: DiffOptions): Promis
 }
 
 async function openFile(file: string): Promise<Side> {
-  return { name: file, ...(await readBundle(bundlePath(file))) }
+  const path = bundlePath(file)
+  const legacy = await readLegacy(path)
+  if (legacy) return { name: file, digest: null, contents: contentsOfLegacy(legacy) }
+  const { digest, manifest } = await readBundle(path)
+  return { name: file, digest, contents: contentsOf(manifest) }
 }
 
 /** Only the bundle's directory and its manifest are fetched. */
@@ -64,7 +76,8 @@ async function openEnvironment(options: AppOptions): Promise<Side> {
   if (!found) throw new UserError(`${scope.app} runs nothing in ${scope.environment} yet.`)
   const { key, versionId, size } = releaseRecord.parse(found).bundle
   const read = (start: number, end: number) => store.readRange(key, versionId, start, end)
-  return { name: scope.environment, ...(await readManifest({ size, read })) }
+  const { digest, manifest } = await readManifest({ size, read })
+  return { name: scope.environment, digest, contents: contentsOf(manifest) }
 }
 
 function asJson({ from, to }: Sides, difference: BundleDifference) {
@@ -73,12 +86,17 @@ function asJson({ from, to }: Sides, difference: BundleDifference) {
 
 function renderDifference({ from, to }: Sides, { platform, packages }: BundleDifference): string {
   const head = [
-    `from  ${from.digest.slice(0, 12)}  ${from.name}`,
-    `to    ${to.digest.slice(0, 12)}  ${to.name}`,
+    `from  ${idOf(from)}  ${from.name}`,
+    `to    ${idOf(to)}  ${to.name}`,
     ...(platform ? [colors.yellow(`platform: ${platform.from} -> ${platform.to}`)] : []),
   ]
   if (packages.length > 0) return [...head, '', changeTable(packages)].join('\n')
-  return [...head, '', from.digest === to.digest ? 'the same bundle' : 'the same wheels'].join('\n')
+  const same = from.digest && from.digest === to.digest ? 'bundle' : 'packages'
+  return [...head, '', `the same ${same}`].join('\n')
+}
+
+function idOf({ digest }: Side): string {
+  return digest?.slice(0, 12) ?? 'format 1    '
 }
 
 const COLORS: Record<PackageChange['change'], (text: string) => string> = {

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { type BundleDescription, type BundledPackage, inspectBundle } from '../bundle/inspect.ts'
 import { type LegacyBundle, readLegacy } from '../bundle/legacy.ts'
 import { describePlatform } from '../bundle/platform.ts'
@@ -29,7 +29,7 @@ function render(file: string, description: LegacyBundle | BundleDescription): st
 /** Relative to where the user stood. */
 export function bundlePath(file: string): string {
   const path = appFolder(file)
-  if (!existsSync(path)) throw new UserError(`there is no file ${path}`)
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) throw new UserError(`there is no file ${path}`)
   return path
 }
 

@@ -2,6 +2,7 @@ export interface ElfOptions {
   /** `e_machine`: 62 is x86_64, 183 aarch64. */
   machine?: number
   bits?: 32 | 64
+  isBigEndian?: boolean
   libraries?: string[]
   /** Versions wanted of libc.so.6: `GLIBC_2.34`; with a "?" behind, by weak symbols only. */
   versions?: string[]
@@ -11,73 +12,57 @@ export interface ElfOptions {
 export function elfFile({
   machine = 62,
   bits = 64,
+  isBigEndian = false,
   libraries = ['libc.so.6'],
   versions = [],
 }: ElfOptions = {}) {
   const width = bits / 8
+  const number = (value: number, bytes = width) => {
+    const buffer = Buffer.alloc(8)
+    buffer.writeBigUInt64LE(BigInt(value))
+    return isBigEndian ? buffer.subarray(0, bytes).reverse() : buffer.subarray(0, bytes)
+  }
+  const numbers = (bytes: number, ...values: number[]) =>
+    Buffer.concat(values.map((value) => number(value, bytes)))
+  const segment = (type: number, offset: number, size: number) => {
+    const places = numbers(width, offset, offset, offset, size, size)
+    const flags = number(5, 4)
+    const rest = bits === 64 ? [flags, places] : [places, flags]
+    return Buffer.concat([number(type, 4), ...rest, number(1)])
+  }
   const [headerSize, segmentSize] = bits === 64 ? [64, 56] : [52, 32]
   const names = ['libc.so.6', ...libraries, ...versions.map((version) => version.replace('?', ''))]
   const strings = Buffer.from(`\0${names.map((name) => `${name}\0`).join('')}`)
   const nameAt = (name: string) => strings.indexOf(`\0${name.replace('?', '')}\0`) + 1
   const stringsAt = headerSize + 2 * segmentSize
-  const needs = Buffer.alloc(versions.length === 0 ? 0 : 16 * (1 + versions.length))
+  const needed = versions.flatMap((version, index) => [
+    numbers(4, 0),
+    numbers(2, version.endsWith('?') ? 2 : 0, 0),
+    numbers(4, nameAt(version), index + 1 < versions.length ? 16 : 0),
+  ])
+  const library = [numbers(2, 1, versions.length), numbers(4, nameAt('libc.so.6'), 16, 0)]
+  const needs = Buffer.concat(versions.length > 0 ? [...library, ...needed] : [])
   const needsAt = stringsAt + strings.length
-  if (versions.length > 0) {
-    needs.writeUInt16LE(1, 0)
-    needs.writeUInt16LE(versions.length, 2)
-    needs.writeUInt32LE(nameAt('libc.so.6'), 4)
-    needs.writeUInt32LE(16, 8)
-  }
-  for (const [index, version] of versions.entries()) {
-    const at = 16 * (index + 1)
-    needs.writeUInt16LE(version.endsWith('?') ? 2 : 0, at + 4)
-    needs.writeUInt32LE(nameAt(version), at + 8)
-    needs.writeUInt32LE(index + 1 < versions.length ? 16 : 0, at + 12)
-  }
   const entries = [
-    ...libraries.map((library) => [1, nameAt(library)]),
-    [5, stringsAt],
-    ...(versions.length > 0
-      ? [
-          [0x6ffffffe, needsAt],
-          [0x6fffffff, 1],
-        ]
-      : []),
-    [0, 0],
-  ].flat()
-  const dynamic = Buffer.concat(entries.map((value) => number(value, width)))
+    ...libraries.flatMap((name) => [1, nameAt(name)]),
+    ...[5, stringsAt],
+    ...(versions.length > 0 ? [0x6ffffffe, needsAt, 0x6fffffff, 1] : []),
+    ...[0, 0],
+  ]
+  const dynamic = numbers(width, ...entries)
   const dynamicAt = needsAt + needs.length
   const size = dynamicAt + dynamic.length
   return Buffer.concat([
-    Buffer.from([0x7f, 0x45, 0x4c, 0x46, width / 4, 1, 1, ...Array(9).fill(0)]),
-    number(3, 2),
-    number(machine, 2),
+    Buffer.from([0x7f, 0x45, 0x4c, 0x46, width / 4, isBigEndian ? 2 : 1, 1, ...Array(9).fill(0)]),
+    numbers(2, 3, machine),
     number(1, 4),
-    number(0, width),
-    number(headerSize, width),
-    number(0, width),
+    numbers(width, 0, headerSize, 0),
     number(0, 4),
-    ...[headerSize, segmentSize, 2, 0, 0, 0].map((value) => number(value, 2)),
-    segment(1, 0, size, bits),
-    segment(2, dynamicAt, dynamic.length, bits),
+    numbers(2, headerSize, segmentSize, 2, 0, 0, 0),
+    segment(1, 0, size),
+    segment(2, dynamicAt, dynamic.length),
     strings,
     needs,
     dynamic,
   ])
-}
-
-function segment(type: number, offset: number, size: number, bits: 32 | 64): Buffer {
-  const places = [offset, offset, offset, size, size].map((value) => number(value, bits / 8))
-  const flags = number(5, 4)
-  return Buffer.concat([
-    number(type, 4),
-    ...(bits === 64 ? [flags, ...places] : [...places, flags]),
-    number(1, bits / 8),
-  ])
-}
-
-function number(value: number, bytes: number): Buffer {
-  const buffer = Buffer.alloc(8)
-  buffer.writeBigUInt64LE(BigInt(value))
-  return buffer.subarray(0, bytes)
 }

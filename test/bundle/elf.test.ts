@@ -50,6 +50,19 @@ describe('a native file', () => {
     expect(whyUnfit(options, platform)).toBe(why)
   })
 
+  it.each([32, 64] as const)('may have the other byte order: %d bits', (bits) => {
+    const file = elfFile({ machine: 22, bits, isBigEndian: true, versions: ['GLIBC_2.17', 'GLIBC_2.31'] })
+    expect(elfNeeds(file)).toEqual({ machine: 's390x', bits, glibc: '2.31', libraries: ['libc.so.6'] })
+  })
+
+  it('has no needs where it is made to keep a reader busy', () => {
+    const file = Buffer.concat([elfFile(), Buffer.alloc(8 * 1024 * 1024, 1)])
+    const dynamic = 64 + 56
+    file.writeBigUInt64LE(BigInt(file.length - 8 * 1024 * 1024), dynamic + 8)
+    file.writeBigUInt64LE(BigInt(8 * 1024 * 1024), dynamic + 32)
+    expect(elfNeeds(file)).toBeUndefined()
+  })
+
   it('has no needs where it is none, or cut off anywhere', () => {
     const file = elfFile({ versions: ['GLIBC_2.34'] })
     for (let length = 0; length < file.length - 32; length++) {

@@ -28,6 +28,11 @@ describe('the probe of a target', () => {
     const { name, platform } = readProbe(`Welcome!\n${JSON.stringify(ANSWER)}\nlogout\n`)
     expect(name).toBe('glibc-2.26-aarch64')
     expect(platformOf(name, '3.11', LAPTOP)).toEqual(platform)
+    const broken =
+      JSON.stringify(ANSWER)
+        .match(/.{1,20}/g)
+        ?.join('\r\n') ?? ''
+    expect(readProbe(`$ ${broken}\r\n$`).name).toBe(name)
     expect(readProbe(JSON.stringify({ ...ANSWER, libc: ['musl', '1.2.4'] })).name).toBe('musl-1.2-aarch64')
   })
 

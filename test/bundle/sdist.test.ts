@@ -9,6 +9,7 @@ import { makeBundle, useLaptop, writeApp } from './laptop.ts'
 import type { PackageOptions } from './local-package.ts'
 import { packSource, startIndex } from './package-index.ts'
 import { temporaryFolder } from './temporary-folder.ts'
+import { writeWheel } from './wheel-file.ts'
 
 useLaptop()
 
@@ -129,6 +130,27 @@ describe('native code that was built here', () => {
     await expect(
       bundleWith('native\n', { sources: [native([])] }, 'ubuntu-22.04-x86_64', '3.12'),
     ).rejects.toThrow(/is for cp311-cp311-linux_x86_64, not for x86_64, glibc 2.35, Python 3.12/)
+  })
+})
+
+describe('a wheel that somebody built and named', () => {
+  const tag = 'cp311-cp311-linux_x86_64'
+  const wheel = async (versions: string[]) => {
+    const folder = writeApp({ requirements: `./native-1.0-${tag}.whl\n` })
+    await writeWheel(folder, { name: 'native', tag, files: { 'native.so': elfFile({ versions }) } })
+    return folder
+  }
+
+  it('is tagged with the oldest glibc that it runs on', async () => {
+    const { wheels } = await makeBundle(await wheel(['GLIBC_2.28']), 'ubuntu-22.04-x86_64', '3.11')
+    expect(wheels).toEqual(['native-1.0-cp311-cp311-manylinux_2_28_x86_64.whl'])
+  })
+
+  it('is refused where it was built for something else', async () => {
+    const folder = await wheel(['GLIBC_2.38'])
+    await expect(makeBundle(folder, 'ubuntu-22.04-x86_64', '3.11')).rejects.toThrow(
+      `${join(folder, `native-1.0-${tag}.whl`)} does not fit x86_64, glibc 2.35, Python 3.11:\n- its "native.so" needs glibc 2.38\n`,
+    )
   })
 })
 

@@ -139,6 +139,7 @@ describe('pybundle inspect', () => {
       err: `${join(folder, 'x')}: not a .pybundle: it is no zip file at all.`,
     })
     expect(await refused('y')).toMatchObject({ code: 1, err: `there is no file ${join(folder, 'y')}` })
+    expect(await refused('.')).toMatchObject({ code: 1, err: `there is no file ${folder}` })
   })
 })
 
@@ -169,6 +170,22 @@ describe('pybundle diff', () => {
     ])
     const same = await pybundle('/', ['diff', one.file, one.file])
     expect(same.out).toMatch(/\nthe same bundle$/)
+  })
+
+  it('tells what changes with the conversion of one of format 1', async () => {
+    const wheels = [
+      { name: 'Alpha', version: '1.2' },
+      { name: 'beta', version: '0.8' },
+    ]
+    const { file } = await bundleOf('new', wheels, [])
+    const old = new URL('../bundle/data/legacy.pybundle', import.meta.url).pathname
+    const { out } = await pybundle('/', ['diff', old, file, '--json'])
+    expect(JSON.parse(out)).toMatchObject({
+      from: null,
+      platform: null,
+      packages: [{ name: 'beta', change: 'changed', from: '0.7', to: '0.8' }],
+    })
+    expect((await pybundle('/', ['diff', old, old])).out).toMatch(/^from +format 1 .*\n\nthe same packages$/s)
   })
 
   it('compares with what runs in an environment', async () => {
