@@ -116,5 +116,6 @@ async function append(
   archive.append(kind === 'symlink' ? '' : content, entry)
   const [{ name }] = await added
   // archiver mends what some systems cannot hold: it would be another file on the target.
-  if (name !== path) throw new UserError(`the file name "${path}" cannot be archived: rename it, or name it in "exclude".`)
+  if (name !== path)
+    throw new UserError(`the file name "${path}" cannot be archived: rename it, or name it in "exclude".`)
 }
