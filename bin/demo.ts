@@ -59,7 +59,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 try {
   act('The stack is synthesized, and the local cloud boots from its template')
   await synthesize()
-  cloud = await startCloud({ assembly: ASSEMBLY, directory: DIRECTORY, port: 0, reset: true, sandbox })
+  cloud = await startCloud({ assembly: ASSEMBLY, directory: DIRECTORY, port: 0, reset: true, say, sandbox })
   say(`${cloud.url} answers for S3, SSM and Lambda`)
 
   const { app } = readAppConfig(resolve(ROOT, example))

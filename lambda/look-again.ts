@@ -73,14 +73,18 @@ async function accept(store: ObjectStore, scope: AppScope, stored: StoredState, 
   }
 }
 
+const WRITERS = 'Requests are written by pybundle publish-release, promote and the like.'
+
 async function readRequest(store: ObjectStore, scope: AppScope, id: string): Promise<Request> {
   const key = requestKey(scope, id)
-  const parsed = requestSchema.safeParse(parseJson((await store.readText(key))?.body))
+  const content = parseJson((await store.readText(key))?.body)
+  if (content === undefined) throw new UserError(`"${key}" is not a request: it is not JSON. ${WRITERS}`)
+  const parsed = requestSchema.safeParse(content)
   if (!parsed.success) {
-    const problems = parsed.error.issues.map(
-      (issue) => `${issue.path.join('.') || 'the file'}: ${issue.message}`,
+    const mistakes = parsed.error.issues.map(({ path, message }) =>
+      [path.join('.'), message].join(' ').trim(),
     )
-    throw new UserError(`"${key}" is not a request of format 1. ${problems.join('; ')}`)
+    throw new UserError(`"${key}" is not a request: ${mistakes.join('; ')}. ${WRITERS}`)
   }
   const { environment, app, id: named } = parsed.data
   if (environment !== scope.environment || app !== scope.app || named !== id) {

@@ -148,11 +148,17 @@ export function refuseSpecialBits(name: string, mode: number): void {
   if (mode & SPECIAL_BITS) throw new UserError(`"${printable(name)}" is setuid, setgid or sticky`)
 }
 
-/** Follows nothing: a link's target must be in the archive by its text alone. */
+/**
+ * Follows nothing: a link's target must be in the archive by its text alone. Up only first: after a name that is a link
+ * itself, ".." is somewhere else than the text says.
+ */
 export function refuseLinkOut(name: string, target: string): void {
   const path = posix.normalize(posix.join(posix.dirname(name), target))
   const isOut = target.startsWith('/') || target.includes('\\') || path === '..' || path.startsWith('../')
-  if (isOut) throw new UserError(`"${printable(name)}" links out of the archive, to "${printable(target)}"`)
+  const afterUp = target.replace(/^(\.\.?\/+)+/, '').split('/')
+  const isWinding = afterUp.lastIndexOf('..') > 0
+  if (isOut || isWinding)
+    throw new UserError(`"${printable(name)}" links out of the archive, to "${printable(target)}"`)
 }
 
 const KINDS = new Map([

@@ -27,6 +27,7 @@ export interface CloudOptions {
   port: number
   /** Begins with nothing. */
   reset?: boolean
+  say?: (line: string) => void
   /** How targets are kept apart; bubblewrap where it works otherwise. */
   sandbox?: SandboxChoice
 }
@@ -48,10 +49,10 @@ export interface Cloud {
 const PLACE = { region: 'us-east-1', account: '123456789012' }
 
 export async function startCloud(options: CloudOptions): Promise<Cloud> {
-  const { assembly, port, reset = false, sandbox = 'auto' } = options
+  const { assembly, port, reset = false, say = () => {}, sandbox = 'auto' } = options
   const directory = resolve(options.directory)
   const stack = readStack(readAssembly(assembly), PLACE)
-  const giveBack = await takeOver(directory, { reset })
+  const giveBack = await takeOver(directory, { port, reset, say })
   const credentials = openCredentialStore(directory)
   let url = ''
   const { s3, lambda, ssm, bus, fleets } = openParts({

@@ -30,7 +30,7 @@ export async function localCommand(options: LocalOptions): Promise<number> {
   const assembly = await synthesize(checkout(), say)
   // What it stands on is not part of the packed tool.
   const { startCloud } = await import('../../local/cloud.ts')
-  const cloud = await startCloud({ assembly, directory, port, reset: options.reset ?? false })
+  const cloud = await startCloud({ assembly, directory, port, reset: options.reset ?? false, say })
   try {
     await startFleets(cloud, count)
     console.log(nextSteps(cloud, directory))

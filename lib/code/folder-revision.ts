@@ -12,7 +12,7 @@ export async function readFolderRevision(folder: string, { revision }: RevisionW
     throw new UserError(
       `${folder} is in no git or Mercurial repository, so there is no revision "${revision}".`,
     )
-  const isIgnored = await readIgnores(folder)
+  const isIgnored = readIgnores(folder)
   const isCode = (path: string) => !isClutter(folder, path) && !isIgnored(path)
   const paths: string[] = []
   for await (const path of walkPaths(folder, isCode)) paths.push(path)
@@ -29,4 +29,4 @@ function isClutter(folder: string, path: string): boolean {
   return path.endsWith('/') && existsSync(join(folder, path, 'pyvenv.cfg'))
 }
 
-const CLUTTER = ['.svn', '.bzr', 'CVS', '__pycache__', '.DS_Store']
+const CLUTTER = ['.git', '.hg', '__pycache__', '.DS_Store']

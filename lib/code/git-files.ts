@@ -4,14 +4,15 @@ import { join } from 'node:path'
 import { UserError } from '../user-error.ts'
 import { type CodeFile, readCodeFile } from './code-file.ts'
 import { git } from './git.ts'
-import { splitNul } from './run-vcs.ts'
+import { fromLfs } from './git-lfs.ts'
+import { type GitBlob, readBlobs } from './git-objects.ts'
+import { splitNul, VcsError } from './run-vcs.ts'
 
 type IsWanted = (path: string) => boolean
 
-interface TreeEntry {
-  path: string
-  mode: string
-  object: string
+interface TreeEntry extends GitBlob {
+  /** Undefined for a submodule, whose object is a commit. */
+  kind: CodeFile['kind'] | undefined
 }
 
 const KINDS: Record<string, CodeFile['kind']> = { 100644: 'file', 100755: 'executable', 120000: 'symlink' }
@@ -22,12 +23,14 @@ export async function* committedFiles(
   commit: string,
   isWanted: IsWanted,
 ): AsyncGenerator<CodeFile> {
-  const tree = parseTree(await git(folder, ['ls-tree', '-r', '-z', commit]))
-  const entries = tree.filter(({ path, mode }) => isWanted(KINDS[mode] ? path : `${path}/`))
-  const contents = await readObjects(folder, entries)
-  for (const [index, { path, mode, object }] of entries.entries()) {
-    const kind = KINDS[mode]
-    if (kind) yield { path, kind, content: contents[index] ?? Buffer.alloc(0) }
+  const tree = parseTree(await git(folder, ['ls-tree', '-r', '-l', '-z', commit]))
+  const entries = tree.filter(({ path, kind }) => isWanted(kind ? path : `${path}/`))
+  const contents = readBlobs(
+    folder,
+    entries.filter(({ kind }) => kind),
+  )
+  for (const { path, kind, object } of entries) {
+    if (kind) yield fromLfs(folder, { path, kind, content: (await contents.next()).value })
     else yield* submoduleFiles(folder, { path, commit: object, isWanted })
   }
 }
@@ -37,25 +40,31 @@ async function* submoduleFiles(
   { path, commit, isWanted }: { path: string; commit: string; isWanted: IsWanted },
 ): AsyncGenerator<CodeFile> {
   const inside = join(folder, path)
-  refuseAbsent(folder, path)
-  // Of a commit that is not there, git would speak of trees.
-  await git(inside, ['cat-file', '-e', `${commit}^{commit}`]).catch((error) => {
-    if (!(error instanceof UserError)) throw error
-    throw new UserError(
-      `the submodule "${path}" does not have commit ${commit.slice(0, 12)}: git submodule update`,
-      { cause: error },
-    )
-  })
+  refuseAbsent(inside)
+  await findCommit(inside, commit)
   yield* below(
     path,
     committedFiles(inside, commit, (name) => isWanted(`${path}/${name}`)),
   )
 }
 
-function refuseAbsent(folder: string, path: string): void {
-  if (existsSync(join(folder, path, '.git'))) return
+/** Of a commit that is not there, git would speak of trees. */
+async function findCommit(submodule: string, commit: string): Promise<void> {
+  try {
+    await git(submodule, ['cat-file', '-e', `${commit}^{commit}`])
+  } catch (error) {
+    if (!(error instanceof VcsError) || !error.said.includes('Not a valid object name')) throw error
+    throw new UserError(
+      `the submodule ${submodule} does not have commit ${commit.slice(0, 12)}: git -C ${submodule} fetch`,
+      { cause: error },
+    )
+  }
+}
+
+function refuseAbsent(submodule: string): void {
+  if (existsSync(join(submodule, '.git'))) return
   throw new UserError(
-    `the submodule "${path}" is not checked out here: git submodule update --init, or name it in "exclude".`,
+    `the submodule ${submodule} is not checked out: git submodule update --init --recursive, or name it in "exclude".`,
   )
 }
 
@@ -66,25 +75,11 @@ async function* below(folder: string, files: AsyncIterable<CodeFile>): AsyncGene
 function parseTree(output: Buffer): TreeEntry[] {
   return splitNul(output)
     .map((line) => {
-      const [, mode = '', object = '', path = ''] = line.match(/^(\d+) \w+ (\w+)\t([\s\S]*)$/) ?? []
-      return { mode, object, path }
+      const [, mode = '', object = '', size, path = ''] =
+        line.match(/^(\d+) \w+ (\w+) +(\S+)\t([\s\S]*)$/) ?? []
+      return { kind: KINDS[mode], object, size: Number(size), path }
     })
     .sort((a, b) => (a.path < b.path ? -1 : 1))
-}
-
-/** All contents through one process; `cat-file --batch` answers "<object> <type> <size>", then the bytes. */
-async function readObjects(folder: string, entries: TreeEntry[]): Promise<Buffer[]> {
-  const blobs = entries.filter(({ mode }) => KINDS[mode])
-  const output = await git(folder, ['cat-file', '--batch'], blobs.map(({ object }) => `${object}\n`).join(''))
-  const found = new Map<string, Buffer>()
-  for (let at = 0; at < output.length; ) {
-    const headEnd = output.indexOf(10, at)
-    const [object = '', , size = ''] = output.toString('latin1', at, headEnd).split(' ')
-    const end = headEnd + 1 + Number(size)
-    found.set(object, output.subarray(headEnd + 1, end))
-    at = end + 1
-  }
-  return entries.map(({ object }) => found.get(object) ?? Buffer.alloc(0))
 }
 
 /** What git knows or does not ignore, as it is on disk; of submodules too. */
@@ -94,9 +89,9 @@ export async function* workingFiles(folder: string, isWanted: IsWanted): AsyncGe
   const paths = splitNul(known).map((path) => path.replace(/\/$/, ''))
   for (const path of [...new Set(paths)].filter(isWanted).sort()) {
     const file = await readCodeFile(folder, path)
-    if (file) yield file
+    if (file) yield fromLfs(folder, file)
     else if (isWanted(`${path}/`) && (await isFolder(join(folder, path)))) {
-      refuseAbsent(folder, path)
+      refuseAbsent(join(folder, path))
       yield* below(
         path,
         workingFiles(join(folder, path), (name) => isWanted(`${path}/${name}`)),

@@ -2,7 +2,7 @@ import { UserError } from '../user-error.ts'
 import { git } from './git.ts'
 import { committedFiles, workingFiles } from './git-files.ts'
 import type { Revision, RevisionWish } from './revision.ts'
-import { splitNul } from './run-vcs.ts'
+import { splitNul, VcsError } from './run-vcs.ts'
 import { newestChange, refuseUncommitted } from './uncommitted.ts'
 
 export async function readGitRevision(folder: string, { dirty, revision }: RevisionWish): Promise<Revision> {
@@ -24,8 +24,7 @@ async function headCommit(folder: string): Promise<string> {
   try {
     return (await git(folder, ['rev-parse', '--verify', 'HEAD'])).toString().trim()
   } catch (error) {
-    const isUnborn = error instanceof UserError && error.message.includes('Needed a single revision')
-    if (!isUnborn) throw error
+    if (!(error instanceof VcsError) || !isUnnamed(error)) throw error
     throw new UserError(`the repository of ${folder} has no commit yet: git add . && git commit`, {
       cause: error,
     })
@@ -33,14 +32,22 @@ async function headCommit(folder: string): Promise<string> {
 }
 
 async function namedCommit(folder: string, revision: string): Promise<string> {
-  const args = ['rev-parse', '--verify', '--quiet', '--end-of-options', `${revision}^{commit}`]
-  const found = await git(folder, args).catch((error) => {
-    if (!(error instanceof UserError)) throw error
-    throw new UserError(`"${revision}" is no commit, tag or branch in the repository of ${folder}.`, {
-      cause: error,
-    })
-  })
-  return found.toString().trim()
+  try {
+    const args = ['rev-parse', '--verify', '--end-of-options', `${revision}^{commit}`]
+    return (await git(folder, args)).toString().trim()
+  } catch (error) {
+    if (!(error instanceof VcsError) || !isUnnamed(error)) throw error
+    const isShort = error.said.includes('is ambiguous')
+    const what = isShort ? 'is the beginning of several commits' : 'is no commit, tag or branch'
+    const remedy = isShort
+      ? 'give more of it'
+      : `git fetch --tags gets what is not here yet, and a server's branch is called origin/NAME`
+    throw new UserError(`"${revision}" ${what} in the repository of ${folder}: ${remedy}.`, { cause: error })
+  }
+}
+
+function isUnnamed({ said }: VcsError): boolean {
+  return said.includes('Needed a single revision')
 }
 
 /** Paths below the folder, relative to it: of files that git knows, and of new ones that it does not ignore. */
@@ -52,6 +59,6 @@ async function uncommittedChanges(folder: string): Promise<string[]> {
 }
 
 async function commitDate(folder: string, commit: string): Promise<Date> {
-  const seconds = Number((await git(folder, ['log', '-1', '--format=%ct', commit, '--', '.'])).toString())
-  return new Date(seconds * 1000)
+  const last = await git(folder, ['rev-list', '--max-count=1', '--timestamp', commit, '--', '.'])
+  return new Date(Number.parseInt(last.toString() || '0', 10) * 1000)
 }

@@ -5,7 +5,7 @@ import { UserError } from '../user-error.ts'
 import { type CodeFile, readCodeFile } from './code-file.ts'
 import { hg } from './hg.ts'
 import type { Revision, RevisionWish } from './revision.ts'
-import { splitNul } from './run-vcs.ts'
+import { splitNul, VcsError } from './run-vcs.ts'
 import { newestChange, refuseUncommitted } from './uncommitted.ts'
 import { walkFolder } from './walk-folder.ts'
 
@@ -27,12 +27,8 @@ export async function readHgRevision(folder: string, { dirty, revision }: Revisi
 
 async function findNode(folder: string, revision: string): Promise<string> {
   const found = await hg(folder, ['log', `--rev=${revision}`, '--template={node}\n']).catch((error) => {
-    if (!(error instanceof UserError) || !/unknown revision|parse error|ambiguous/.test(error.message))
-      throw error
-    throw new UserError(
-      `"${revision}" is no commit, tag, branch or bookmark in the repository of ${folder}.`,
-      { cause: error },
-    )
+    if (!(error instanceof VcsError)) throw error
+    throw unnamed(folder, revision, error) ?? error
   })
   const [node = '', ...others] = found.toString().trim().split('\n')
   if (others.length > 0) throw new UserError(`"${revision}" names ${others.length + 1} commits in ${folder}.`)
@@ -41,13 +37,22 @@ async function findNode(folder: string, revision: string): Promise<string> {
   return node
 }
 
+function unnamed(folder: string, revision: string, error: VcsError): UserError | undefined {
+  const isShort = /ambiguous/.test(error.said)
+  if (!isShort && !/unknown revision|parse error/.test(error.said)) return undefined
+  const what = isShort ? 'is the beginning of several commits' : 'is no commit, tag, branch or bookmark'
+  const remedy = isShort ? 'give more of it' : 'hg pull gets what is not here yet'
+  return new UserError(`"${revision}" ${what} in the repository of ${folder}: ${remedy}.`, { cause: error })
+}
+
 /** Paths below the folder, relative to it, of files in one of the states. */
 async function listStatus(folder: string, states: string): Promise<string[]> {
   return splitNul(await hg(folder, ['status', states, '--no-status', '--print0', '--subrepos', '.']))
 }
 
 async function commitDate(folder: string, node: string): Promise<Date> {
-  const last = `--rev=max(::${node} and file("relpath:."))`
+  // By date: numbers of revisions are another clone's own.
+  const last = `--rev=last(sort(::${node} and file("relpath:."), date))`
   const [seconds] = (await hg(folder, ['log', last, '--template={date|hgdate}'])).toString().split(' ')
   return new Date(Number(seconds) * 1000)
 }
@@ -61,8 +66,12 @@ async function* committedFiles(
   const temporary = await mkdtemp(join(tmpdir(), 'pybundle-'))
   const options = ['--type=files', '--subrepos', '--no-decode', '--config=ui.archivemeta=false']
   try {
-    await hg(folder, ['archive', `--rev=${node}`, ...options, '--include=.', join(temporary, 'files')])
+    const target = join(temporary, 'files')
+    await hg(folder, ['archive', `--rev=${node}`, ...options, '--include=relpath:.', target])
     yield* walkFolder(join(temporary, 'files', relative(root, folder)), isWanted)
+  } catch (error) {
+    const isEmpty = error instanceof VcsError && error.said.includes('no files match')
+    if (!isEmpty) throw error
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }

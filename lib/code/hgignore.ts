@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import { UserError } from '../user-error.ts'
 
 type Syntax = 'regexp' | 'glob' | 'rootglob'
@@ -22,6 +23,7 @@ export function parseHgignore(text: string, file: string): (path: string) => boo
     const [, prefix = '', rest = ''] = line.match(/^(\w+):(.*)$/) ?? []
     const where = `${file}, line ${index + 1}`
     if (chosen) syntax = syntaxOf(chosen, where)
+    else if (prefix.endsWith('include')) syntaxOf(prefix, where)
     else if (SYNTAXES[prefix]) patterns.push(compile(rest, SYNTAXES[prefix], where))
     else patterns.push(compile(line, syntax, where))
   }
@@ -39,7 +41,7 @@ function syntaxOf(name: string, where: string): Syntax {
 function compile(pattern: string, syntax: Syntax, where: string): RegExp {
   try {
     if (syntax === 'regexp') return new RegExp(pattern)
-    return new RegExp(`^${syntax === 'glob' ? '(?:.*/)?' : ''}${globToRegExp(pattern)}(?:/|$)`)
+    return new RegExp(`^${syntax === 'glob' ? '(?:.*/)?' : ''}${globToRegExp(plain(pattern))}(?:/|$)`)
   } catch (error) {
     throw new UserError(`${where}: the pattern cannot be read (${(error as Error).message})`, {
       cause: error,
@@ -47,21 +49,32 @@ function compile(pattern: string, syntax: Syntax, where: string): RegExp {
   }
 }
 
-const GLOBS = /\*\*\/|\*\*|\*|\?|\[!?[^\]]+\]|\{|\}|,|\\.|[.+^$()|\\]/g
+function plain(glob: string): string {
+  return posix.normalize(glob).replace(/\/$/, '')
+}
+
+const TOKENS = /\*\*\/|\*\*|\*|\?|\[!?\]?[^\]]*\]|\{|\}|,|\\.|[.+^$()|[\]\\]/g
 const MEANINGS: Record<string, string> = {
   '**/': '(?:.*/)?',
   '**': '.*',
   '*': '[^/]*',
-  '?': '[^/]',
+  '?': '.',
   '{': '(?:',
-  '}': ')',
-  ',': '|',
 }
 
 function globToRegExp(glob: string): string {
-  return glob.replace(GLOBS, (token) => {
-    if (token.startsWith('[')) return token.replace(/^\[!/, '[^')
-    if (token.length === 2 && token.startsWith('\\')) return token
+  let groups = 0
+  return glob.replace(TOKENS, (token) => {
+    if (token === '{') groups += 1
+    if (token === ',') return groups > 0 ? '|' : ','
+    if (token === '}') return groups-- > 0 ? ')' : '\\}'
+    if (token.startsWith('[') && token.length > 1) return classOf(token)
+    if (token.startsWith('\\') && token.length > 1) return token
     return MEANINGS[token] ?? `\\${token}`
   })
+}
+
+function classOf(token: string): string {
+  const [, not = '', members = ''] = token.match(/^\[(!?)(.*)\]$/s) ?? []
+  return `[${not && '^'}${members.replace(/[\\[\]^]/g, '\\$&')}]`
 }

@@ -4,7 +4,7 @@ import ignore, { type Ignore } from 'ignore'
 import { parseHgignore } from './hgignore.ts'
 
 /** What the .gitignore files of a folder, in any of its folders, and its .hgignore leave out. */
-export async function readIgnores(folder: string): Promise<(path: string) => boolean> {
+export function readIgnores(folder: string): (path: string) => boolean {
   const known = new Map<string, Ignore | undefined>()
   const rulesIn = (below: string) => {
     if (!known.has(below)) known.set(below, readGitignore(join(folder, below, '.gitignore')))
@@ -18,7 +18,7 @@ export async function readIgnores(folder: string): Promise<(path: string) => boo
 }
 
 function readGitignore(file: string): Ignore | undefined {
-  return existsSync(file) ? ignore().add(readFileSync(file, 'utf8')) : undefined
+  return existsSync(file) ? ignore({ ignorecase: false }).add(readFileSync(file, 'utf8')) : undefined
 }
 
 /** The nearest file that says something about the path decides. */

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { realpath } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { UserError } from '../user-error.ts'
 import type { CodeFile } from './code-file.ts'
@@ -29,7 +30,9 @@ export interface RevisionWish {
 export async function readRevision(folder: string, wish: RevisionWish = {}): Promise<Revision> {
   if (wish.dirty && wish.revision !== undefined)
     throw new UserError('--revision takes what is committed, --dirty what is not: give one of them.')
-  return READERS[findRepository(folder) ?? 'none'](folder, wish)
+  // A repository is above the folder itself, not above a link to it.
+  const real = await realpath(folder)
+  return READERS[findRepository(real) ?? 'none'](real, wish)
 }
 
 const READERS = { git: readGitRevision, hg: readHgRevision, none: readFolderRevision }

@@ -5,10 +5,20 @@ export interface VcsRun {
   folder: string
   /** Beside the user's own; undefined hides one of those. */
   env: NodeJS.ProcessEnv
-  input?: string | undefined
+  input?: string | Buffer | undefined
 }
 
-/** Runs git or hg and gives what it wrote; a UserError with what it said when it fails. */
+/** What git or hg said when it failed. */
+export class VcsError extends UserError {
+  readonly said: string
+
+  constructor(message: string, said: string, cause: unknown) {
+    super(message, { cause })
+    this.said = said
+  }
+}
+
+/** Runs git or hg and gives what it wrote; a VcsError when it fails. */
 export async function runVcs(
   program: 'git' | 'hg',
   args: readonly string[],
@@ -19,6 +29,7 @@ export async function runVcs(
       cwd: folder,
       encoding: 'buffer',
       stripFinalNewline: false,
+      maxBuffer: Number.POSITIVE_INFINITY,
       env,
       ...(input === undefined ? { stdin: 'ignore' as const } : { input }),
     })
@@ -33,9 +44,11 @@ export async function runVcs(
     const said = Buffer.from((error.stderr as Uint8Array | undefined) ?? [])
       .toString()
       .trim()
-    throw new UserError(`${program} ${args[0]} failed in ${folder}: ${said || error.shortMessage}`, {
-      cause: error,
-    })
+    throw new VcsError(
+      `${program} ${args[0]} failed in ${folder}: ${said || error.shortMessage}`,
+      said,
+      error,
+    )
   }
 }
 

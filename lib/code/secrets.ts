@@ -1,16 +1,18 @@
 import ignore from 'ignore'
-import { UserError } from '../user-error.ts'
 import type { CodeFile } from './code-file.ts'
 
-/** Files that hold passwords and keys, in .gitignore's patterns. A key in any other file is known by its first line. */
+/** Files that hold passwords and keys, in .gitignore's patterns. A key in any other file is known by its content. */
 const SECRET_FILES = [
   '.env',
   '.env.*',
   '*.env',
-  '!.env.example',
-  '!.env.sample',
-  '!.env.template',
-  '!.env.dist',
+  '.envrc',
+  '!.env*.example',
+  '!.env*.sample',
+  '!.env*.template',
+  '!.env*.dist',
+  '!example.env',
+  '!sample.env',
   'id_rsa',
   'id_dsa',
   'id_ecdsa',
@@ -26,32 +28,24 @@ const SECRET_FILES = [
   '.pgpass',
   '.my.cnf',
   '.pypirc',
+  '.htpasswd',
   '.git-credentials',
-  '.aws/credentials',
-  '.docker/config.json',
+  '**/.aws/credentials',
+  '**/.docker/config.json',
+  '**/.streamlit/secrets.toml',
 ]
-
-const PRIVATE_KEY = /^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----\s*$/m
 
 const patterns = ignore().add(SECRET_FILES)
 
+/** With what comes first in a key, after line ends as they are or as strings of JSON and Python write them. */
+const PRIVATE_KEY =
+  /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[nr]|["'+])*(?:[A-Za-z0-9+/=]{16}|Proc-Type:|Version:|Comment:)/
+
 export function looksSecret({ path, kind, content }: CodeFile): boolean {
   if (kind === 'symlink') return false
-  return patterns.ignores(path) || PRIVATE_KEY.test(content.toString('latin1'))
+  return patterns.ignores(path) || holdsPrivateKey(content)
 }
 
-/** All at once. */
-export function refuseSecrets(paths: readonly string[], configuration: string): void {
-  if (paths.length === 0) return
-  const shown = paths.slice(0, 10).map((path) => `  ${path}`)
-  const more = paths.length > shown.length ? [`  and ${paths.length - shown.length} more`] : []
-  const [first = ''] = paths
-  throw new UserError(
-    [
-      'passwords or private keys would be published with the code:',
-      ...shown,
-      ...more,
-      `Leave them out with "exclude" in ${configuration}; what is none, or is meant to be there, name in "include_secrets" (include_secrets = [${JSON.stringify(`/${first}`)}]).`,
-    ].join('\n'),
-  )
+function holdsPrivateKey(content: Buffer): boolean {
+  return content.includes('PRIVATE KEY') && PRIVATE_KEY.test(content.toString('latin1'))
 }

@@ -1,16 +1,14 @@
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UserError } from '../user-error.ts'
+import { firstLines } from './first-lines.ts'
 
 export function refuseUncommitted(folder: string, changes: readonly string[]): void {
   if (changes.length === 0) return
-  const shown = changes.slice(0, 5).map((path) => `  ${path}`)
-  const more = changes.length > shown.length ? [`  and ${changes.length - shown.length} more`] : []
   throw new UserError(
     [
       `uncommitted changes in ${folder}:`,
-      ...shown,
-      ...more,
+      ...firstLines(changes, 5),
       'Commit them, or publish the files as they are with --dirty.',
     ].join('\n'),
   )

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type CodeFile, readCodeFile } from './code-file.ts'
+import { type CodeFile, readCodeFile, refuseMangled, refuseUnreadable } from './code-file.ts'
 
 /** Every file below a folder that is wanted, by path; a folder is asked for with a "/" at its end. */
 export async function* walkFolder(
@@ -18,7 +18,10 @@ export async function* walkPaths(
   isWanted: (path: string) => boolean,
   below = '',
 ): AsyncGenerator<string> {
-  const entries = await readdir(join(folder, below), { withFileTypes: true })
+  refuseMangled(below)
+  const entries = await readdir(join(folder, below), { withFileTypes: true }).catch((error) =>
+    refuseUnreadable(below, error),
+  )
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = below + entry.name
     if (entry.isDirectory()) {

@@ -15,7 +15,7 @@ export interface ReleaseDigests {
   code: Digest
 }
 
-export const digest = z.string().regex(DIGEST_PATTERN, 'is not a sha256 of 64 hex digits')
+export const digest = z.string('must be a sha256').regex(DIGEST_PATTERN, 'is not a sha256 of 64 hex digits')
 
 /** An object at one version: an overwritten key changes nothing for who pinned it. */
 export const pinnedObject = z.object({

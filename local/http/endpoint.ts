@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { UserError } from '../../lib/user-error.ts'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { CredentialStore } from '../credentials.ts'
 import { claimedService } from './claimed-signature.ts'
+import { LOOPBACK, listen } from './listen.ts'
 import { refuseAsJson, type Service, ServiceError } from './service.ts'
 import { verifyRequest } from './signature.ts'
 
@@ -26,15 +25,14 @@ export interface Endpoint {
 
 /** All services on one loopback port, as `AWS_ENDPOINT_URL` wants it. */
 export async function startEndpoint(options: EndpointOptions): Promise<Endpoint> {
-  const { port, host = '127.0.0.1' } = options
+  const { port, host = LOOPBACK } = options
   // Node's limit of five minutes a request would cut a slow upload.
   const server = createServer({ requestTimeout: 0 }, (request, response) => {
     void answer(request, response, options)
   })
-  await listen(server, port, host)
-  const address = server.address() as AddressInfo
+  const listening = await listen(server, port, host)
   return {
-    url: `http://${host}:${address.port}`,
+    url: `http://${host}:${listening}`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
@@ -83,20 +81,4 @@ function refuse(
   word(response, refusal)
   // What is left of the body is read, or the client would see a reset connection instead of the answer.
   raw.resume()
-}
-
-function listen(server: Server, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'EADDRINUSE' ? portInUse(port, host, error) : error),
-    )
-    server.listen(port, host, resolve)
-  })
-}
-
-function portInUse(port: number, host: string, cause: Error): UserError {
-  return new UserError(
-    `The local cloud cannot listen on ${host}:${port}: another program uses this port. Stop it, or choose another port.`,
-    { cause },
-  )
 }

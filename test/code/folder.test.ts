@@ -1,7 +1,8 @@
-import { cpSync, mkdirSync, readFileSync, utimesSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, readFileSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, it } from 'vitest'
+import { refuseUnreadable } from '../../lib/code/code-file.ts'
 import { parseHgignore } from '../../lib/code/hgignore.ts'
 import { readRevision } from '../../lib/code/revision.ts'
 import { temporaryFolder } from '../bundle/temporary-folder.ts'
@@ -77,6 +78,9 @@ describe('a code archive of a folder in no repository', () => {
       'venv/pyvenv.cfg': '',
       'venv/bin/python': '',
       'views/.svn/entries': '',
+      'lib/.git/config': 'url = https://user:password@example.com',
+      'lib/.hg/hgrc': '',
+      'other/.git': 'gitdir: elsewhere',
     })
     expect(await pathsIn((await archive(folder)).file)).toEqual(['pybundle.toml', 'shop.py'])
   })
@@ -91,6 +95,34 @@ describe('a code archive of a folder in no repository', () => {
     await execa('mkfifo', [join(folder, 'control')])
     await expect(archive(folder)).rejects.toThrow('"control" is a socket, a pipe or a device')
     expect(await pathsIn((await archive(folder, { exclude: ['control'] })).file)).not.toContain('control')
+  })
+
+  it('is refused with what its reader may not read', async () => {
+    const folder = plainFolder({ 'private/a.py': '', 'secret.txt': '' })
+    // As anybody but root would be told.
+    const denied = Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' })
+    expect(() => refuseUnreadable('secret.txt', denied)).toThrow(
+      '"secret.txt" may not be read by you: mend that, or name it in "exclude".',
+    )
+    if (process.getuid?.() === 0) return
+    chmodSync(join(folder, 'secret.txt'), 0)
+    await expect(archive(folder)).rejects.toThrow('"secret.txt" may not be read by you')
+    chmodSync(join(folder, 'private'), 0)
+    await expect(archive(folder)).rejects.toThrow('"private/" may not be read by you')
+    chmodSync(join(folder, 'private'), 0o700)
+  })
+
+  it('is refused with a folder whose name is not UTF-8', async () => {
+    const folder = plainFolder({})
+    mkdirSync(Buffer.concat([Buffer.from(`${folder}/caf`), Buffer.from([0xe9])]))
+    await expect(archive(folder)).rejects.toThrow('the file name "caf\uFFFD/" is not UTF-8')
+  })
+
+  it('is refused with a pointer in place of a file', async () => {
+    const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 9\n`
+    await expect(archive(plainFolder({ 'model.bin': pointer }))).rejects.toThrow(
+      '"model.bin" is a pointer of Git LFS, not the file itself',
+    )
   })
 
   it('has no revisions', async () => {
@@ -113,6 +145,14 @@ describe('a .hgignore', () => {
     ['syntax: glob\nviews/*.tmp', 'views/deep/x.tmp', false],
     ['syntax: glob\nviews/**.tmp', 'views/deep/x.tmp', true],
     ['syntax: glob\n*.{log,tmp}', 'a.tmp', true],
+    ['syntax: glob\n*,cover', 'a.py', false],
+    ['syntax: glob\n*,cover', 'views/a.py,cover', true],
+    ['syntax: glob\na{b,c}d,e', 'acd,e', true],
+    ['syntax: glob\nbuild/', 'views/build/a', true],
+    ['syntax: glob\n./a', 'a', true],
+    ['syntax: glob\n[]x]*', ']a', true],
+    ['syntax: glob\n[!a]', 'b', true],
+    ['syntax: glob\na]b', 'a]b', true],
     ['syntax: rootglob\n*.log', 'views/a.log', false],
     ['syntax: rootglob\n*.log', 'a.log', true],
     ['glob:*.log', 'views/a.log', true],
@@ -126,5 +166,6 @@ describe('a .hgignore', () => {
     expect(() => parseHgignore('syntax: shell', '.hgignore')).toThrow(
       /^.hgignore, line 1: "shell" is no syntax/,
     )
+    expect(() => parseHgignore('subinclude:lib/.hgignore', '.hgignore')).toThrow(/"subinclude" is no syntax/)
   })
 })

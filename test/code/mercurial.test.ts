@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, it, vi } from 'vitest'
@@ -70,6 +70,40 @@ describe.runIf(hasHg)('a code archive of a Mercurial repository', () => {
   })
 })
 
+describe.runIf(hasHg)('a Mercurial repository', () => {
+  it('is refused with a name that is not UTF-8, committed or not', async () => {
+    const repository = await HgRepository.with(APP)
+    writeFileSync(Buffer.concat([Buffer.from(`${repository.folder}/caf`), Buffer.from([0xe9])]), '')
+    const told = 'the file name "caf\uFFFD" is not UTF-8: rename it'
+    await expect(archive(repository.folder, { dirty: true })).rejects.toThrow(told)
+    await repository.commit()
+    await expect(archive(repository.folder)).rejects.toThrow(told)
+  })
+
+  it('gives the same from a clone that numbers its revisions in another order', async () => {
+    const repository = await HgRepository.with(APP)
+    repository.write({ 'a.py': '' })
+    const older = await repository.commit('2026-01-03 00:00:00 +0000')
+    await repository.hg('update', '--quiet', '0')
+    repository.write({ 'b.py': '' })
+    const newer = await repository.commit('2026-01-04 00:00:00 +0000')
+    await repository.hg('merge', '--quiet')
+    await repository.hg('commit', '--message', 'x', '--date', '2026-01-05 00:00:00 +0000')
+    const clone = new HgRepository()
+    await clone.hg('init')
+    for (const commit of [newer, older, 'tip']) await clone.hg('pull', '--rev', commit, repository.folder)
+    await clone.hg('update', '--quiet', 'tip')
+    expect((await archive(clone.folder)).digest).toBe((await archive(repository.folder)).digest)
+  })
+
+  it('leaves the history of another repository within out', async () => {
+    const repository = await HgRepository.with(APP)
+    repository.write({ 'lib/.git/config': 'password', 'lib/lib.py': '' })
+    const { file } = await archive(repository.folder, { dirty: true })
+    expect(await pathsIn(file)).toEqual(['lib/lib.py', 'pybundle.toml', 'shop.py'])
+  })
+})
+
 describe.runIf(hasHg)('a revision of Mercurial', () => {
   it.each([['first'], ['0'], ['ancestor(first, tip)']])('is found by the name %s', async (name) => {
     const repository = await HgRepository.with(APP)
@@ -86,8 +120,37 @@ describe.runIf(hasHg)('a revision of Mercurial', () => {
 
   it('that is not there is refused by name', async () => {
     const { folder } = await HgRepository.with(APP)
-    const what = /^"v9" is no commit, tag, branch or bookmark in the repository of /
+    const what = /^"v9" is no commit, tag, branch or bookmark in the repository of .*: hg pull gets/
     await expect(readRevision(folder, { revision: 'v9' })).rejects.toThrow(what)
+  })
+
+  it('is found by the beginning of its commit, while that is the beginning of no other', async () => {
+    const repository = await HgRepository.with(APP)
+    await repository.hg(
+      'debugbuilddag',
+      '--quiet',
+      '+60',
+      '--config=ui.allowemptycommit=1',
+      '--from-existing',
+    )
+    const commits = (await repository.hg('log', '--template={node}\n')).stdout.split('\n')
+    const beginnings = commits.map((commit) => commit.slice(0, 2))
+    const shared = beginnings.find((each, index) => /[a-f]/.test(each) && beginnings.indexOf(each) !== index)
+    await expect(readRevision(repository.folder, { revision: shared })).rejects.toThrow(
+      `"${shared}" is the beginning of several commits`,
+    )
+    const [newest = ''] = commits
+    const { name } = await readRevision(repository.folder, { revision: newest.slice(0, 9) })
+    expect(name).toBe(newest.slice(0, 12))
+  })
+
+  it('without the app is refused', async () => {
+    const repository = await HgRepository.with({ 'README.md': '' })
+    repository.write({ 'a [b] (1)/pybundle.toml': '' })
+    await repository.commit()
+    const folder = join(repository.folder, 'a [b] (1)')
+    await expect(archive(folder, { revision: '0' })).rejects.toThrow(/^pybundle.toml is not in revision/)
+    expect(await pathsIn((await archive(folder)).file)).toEqual(['pybundle.toml'])
   })
 
   it('that is several is refused', async () => {

@@ -4,6 +4,8 @@ import { writeFiles } from './files.ts'
 
 /** A real repository, with its commits at a fixed time. */
 export class Repository {
+  static readonly LOCAL = ['-c', 'protocol.file.allow=always']
+
   readonly folder = temporaryFolder()
 
   static async with(files: Record<string, string>): Promise<Repository> {
@@ -23,6 +25,26 @@ export class Repository {
     const author = ['-c', 'user.name=Test', '-c', 'user.email=test@example.com']
     await this.git(...author, 'commit', '--quiet', '-m', 'x', '--date', date)
     return (await this.git('rev-parse', '--short=12', 'HEAD')).stdout
+  }
+
+  /** Commits without files, so many that the beginnings of some are the same. */
+  async addHistory(count: number): Promise<void> {
+    const commits = Array.from(
+      { length: count },
+      (_, index) => `commit refs/heads/history\ncommitter Test <test@example.com> ${index} +0000\ndata 0\n`,
+    )
+    await execa('git', ['fast-import', '--quiet'], { cwd: this.folder, input: commits.join('\n') })
+  }
+
+  async addSubmodule(library: Repository, path: string): Promise<void> {
+    await this.git(...Repository.LOCAL, 'submodule', '--quiet', 'add', library.folder, path)
+    await this.commit()
+  }
+
+  async clone(...options: string[]): Promise<Repository> {
+    const copy = new Repository()
+    await copy.git('clone', '--quiet', ...options, `file://${this.folder}`, '.')
+    return copy
   }
 
   git(...args: string[]) {

@@ -20,6 +20,12 @@ describe('secrets', () => {
     ['prod.env', 'PASSWORD=x\n'],
     ['keys/id_ed25519', ''],
     ['server.pem', KEY.replace('OPENSSH ', '')],
+    ['.envrc', 'export PASSWORD=x\n'],
+    ['deploy/home/.aws/credentials', ''],
+    ['key.yaml', `key: |\n${KEY.replace(/^/gm, '  ')}`],
+    ['account.json', JSON.stringify({ private_key: KEY })],
+    ['windows.pem', KEY.replaceAll('\n', '\r\n')],
+    ['old.pem', '-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n'],
     ['settings/keys.py', `KEY = """\n${KEY}"""\n`],
     ['store.p12', ''],
     ['.pypirc', ''],
@@ -29,6 +35,9 @@ describe('secrets', () => {
 
   it.each([
     ['.env.example', 'PASSWORD=\n'],
+    ['.env.production.example', 'PASSWORD=\n'],
+    ['docs/keys.md', '-----BEGIN PRIVATE KEY-----\nMIIE...\n-----END PRIVATE KEY-----\n'],
+    ['key.pub', '-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEF\n'],
     ['certificates/rds.pem', CERTIFICATE],
     ['id_ed25519.pub', 'ssh-ed25519 AAAA'],
     ['environment.py', 'KEY = "-----BEGIN PRIVATE KEY-----"\n'],

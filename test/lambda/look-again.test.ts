@@ -187,13 +187,22 @@ describe('look again', () => {
   })
 
   it.each([
-    ['a file that is no request', 'hello', 'not a request of format 1'],
-    ['a request with a key missing', '{"format":1}', 'environment: '],
-  ])('refuses %s', async (_, body, reason) => {
+    ['a file that is not JSON', 'hello', 'it is not JSON'],
+    ['a list', '[]', 'it must be an object'],
+    [
+      'a request with mistakes',
+      '{"format":2,"action":"deploi","environment":"staging","app":"A","bundle":{},"code":"x","requestedBy":"me"}',
+      'format must be 1; id is missing; action must be "deploy" or "promote"; app is not a name: a lower-case letter, then up to 19 of a-z, 0-9 and "-"; bundle.key is missing; bundle.digest must be a sha256; code must be an object with key and digest; requestedAt is missing',
+    ],
+  ])('refuses %s, in words', async (_, body, reason) => {
     const id = requestId(new Date(), scope.environment)
-    await bucket.put(requestKey(scope, id), body)
+    const key = requestKey(scope, id)
+    await bucket.put(key, body)
     await look()
-    expect(await record(id)).toMatchObject({ outcome: 'refused', reason: expect.stringContaining(reason) })
+    expect(await record(id)).toMatchObject({
+      outcome: 'refused',
+      reason: `"${key}" is not a request: ${reason}. Requests are written by pybundle publish-release, promote and the like.`,
+    })
   })
 
   it('refuses a request for what is no upload of its own environment', async () => {

@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -156,17 +156,29 @@ describe('a directory that is taken over', () => {
     await again.stop()
   })
 
-  test('ends the local cloud that still runs on it', async () => {
+  test('ends the local cloud that still runs on it, also where both want the same port', async () => {
     const directory = newDirectory()
-    const script = `import { takeOver } from '${new URL('../../local/takeover.ts', import.meta.url)}'
-      await takeOver('${directory}')
-      console.log('has it')
-      setInterval(() => {}, 1000)`
-    const other = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'pipe' })
-    await once(other.stdout, 'data')
-    const exited = once(other, 'exit')
-    await (await takeOver(directory))()
-    expect(await exited).toEqual([null, 'SIGTERM'])
+    const other = await cloudElsewhere(directory)
+    const told: string[] = []
+    const giveBack = await takeOver(directory, { port: other.port, say: (line) => told.push(line) })
+    giveBack()
+    expect(await other.exited).toEqual([null, 'SIGTERM'])
+    expect(told).toEqual([`Another local cloud (process ${other.pid}) ran on ${directory}: it was ended.`])
+  })
+
+  test('is left as it is, with the cloud that runs on it, when another program has the port', async () => {
+    const directory = newDirectory()
+    const other = await cloudElsewhere(directory)
+    const busy = createServer().listen(0, '127.0.0.1')
+    await once(busy, 'listening')
+    const { port } = busy.address() as AddressInfo
+    await expect(startCloud({ assembly, directory, port, reset: true })).rejects.toThrow(
+      `The local cloud cannot listen on 127.0.0.1:${port}: another program uses this port. Stop it, or choose another port with --port.`,
+    )
+    busy.close()
+    expect(existsSync(join(directory, 'cloud.json'))).toBe(true)
+    expect(other.process.exitCode ?? other.process.signalCode).toBeNull()
+    other.process.kill()
   })
 
   test('is emptied when it is reset', async () => {
@@ -178,3 +190,23 @@ describe('a directory that is taken over', () => {
     await second.stop()
   })
 })
+
+/** Another process that has taken the directory and listens. */
+async function cloudElsewhere(directory: string) {
+  const local = new URL('../../local/', import.meta.url)
+  const script = `import { createServer } from 'node:net'
+    import { listen } from '${local}http/listen.ts'
+    import { takeOver } from '${local}takeover.ts'
+    const server = createServer()
+    const port = await listen(server, 0)
+    server.close()
+    await takeOver('${directory}', { port })
+    await listen(server, port)
+    console.log(port)`
+  const other = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const exited = once(other, 'exit')
+  const [line] = await once(other.stdout, 'data')
+  return { process: other, pid: other.pid, port: Number(String(line)), exited }
+}

@@ -8,6 +8,7 @@ import { SignatureV4 } from '@smithy/signature-v4'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { openCredentialStore } from '../../local/credentials.ts'
 import { readBody, type Service, startEndpoint } from '../../local/http/endpoint.ts'
+import { explainListen } from '../../local/http/listen.ts'
 import { REGION, startS3, temporaryDirectory } from './s3-endpoint.ts'
 
 const object = { Bucket: 'plain', Key: 'k' }
@@ -190,6 +191,15 @@ test('a port in use is named', async () => {
   await expect(startEndpoint({ port, credentials, services: {} })).rejects.toMatchObject({
     name: 'UserError',
     message: expect.stringContaining(`127.0.0.1:${port}`),
+  })
+})
+
+test('a port that only root may use is told as such', () => {
+  const denied = Object.assign(new Error('listen EACCES'), { code: 'EACCES', syscall: 'listen' })
+  expect(explainListen(denied, '127.0.0.1:80')).toMatchObject({
+    name: 'UserError',
+    message:
+      'The local cloud cannot listen on 127.0.0.1:80: only root may use this port. Choose one above 1023 with --port.',
   })
 })
 
