@@ -57,6 +57,24 @@ describe('wheels that fit together', () => {
     expect(await problemsOf({ wheels, asked: ['app>=1', 'windows-only; sys_platform=="win32"'] })).toEqual([])
   })
 
+  it('pass, where an extra asks for others, in circles, and however they are spelled', async () => {
+    const wheels = [
+      {
+        name: 'a',
+        extras: ['all', 'Fast.Path', 'x'],
+        requires: ['A[fast_path,x]; extra=="all"', 'b[c]; extra=="fast-path"', 'd==1.0+cpu; extra=="x"'],
+      },
+      { name: 'b', extras: ['c'], requires: ['a[all]; extra=="c"', 'd==1.0'] },
+      { name: 'd', version: '1.0+cpu' },
+    ]
+    const asked = ['a[all]>=0.9', 'unneeded; extra=="x"', 'b; python_full_version>="3.11"']
+    expect(await problemsOf({ wheels, asked })).toEqual([])
+    expect(await problemsOf({ wheels: wheels.slice(0, 2), asked })).toEqual([
+      '"b" needs d==1.0, which is not there',
+      '"a[x]" needs d==1.0+cpu; extra == "x", which is not there',
+    ])
+  })
+
   it('may own one path where its content is the same, as an empty tests/__init__.py', async () => {
     const files = { 'tests/__init__.py': '' }
     expect(

@@ -7,6 +7,7 @@ import { type ArtifactStore, artifactStore } from '../../lib/aws/artifact-store.
 import { MIB } from '../../lib/aws/plan-parts.ts'
 import { packBundle } from '../../lib/bundle/pack.ts'
 import { readManifest } from '../../lib/bundle/read-manifest.ts'
+import { similarBundle } from '../../lib/cli/similar-bundle.ts'
 import { uploadArtifact } from '../../lib/cli/upload.ts'
 import { bundleKey, releaseKey, stateKey } from '../../lib/release/keys.ts'
 import { EMPTY_STATE } from '../../lib/release/state.ts'
@@ -118,6 +119,36 @@ describe('a bundle of which one wheel changed', () => {
   })
 })
 
+describe('an upload of what changed', () => {
+  it('leaves nothing behind where it was interrupted, and can be made again', async () => {
+    const started = await start()
+    const { store, laptop, upload } = started
+    await upload()
+    laptop.write({ 'beta-1.0': 1 })
+    const { key, local } = await laptop.pack()
+    const like = await similarBundle(store, key, local)
+    const cut = () => {
+      throw new Error('the network is down')
+    }
+    const interrupted = store.uploadFile(key, local.file, { metadata: {}, like, onProgress: cut })
+    await expect(interrupted).rejects.toThrow('the network is down')
+    expect(await store.head(key)).toBeUndefined()
+    expect(await openUploads()).toEqual([])
+    const uploaded = await upload()
+    expect(uploaded.sent).toBeLessThan(11 * MIB + OVERHEAD)
+    await expectWhole(started, uploaded)
+  })
+
+  it('may be made by two at once', async () => {
+    const started = await start()
+    await started.upload()
+    started.laptop.write({ 'beta-1.0': 1 })
+    const artifact = await started.laptop.pack()
+    await Promise.all([1, 2].map(() => uploadArtifact(started.store, artifact, 'request-1')))
+    await expectWhole(started, { ...artifact, sent: 0 })
+  })
+})
+
 describe('a bundle is uploaded whole', () => {
   it('where what was uploaded last is no bundle', async () => {
     const started = await start()
@@ -137,10 +168,14 @@ describe('a bundle is uploaded whole', () => {
     const uploaded = await started.upload()
     expect(uploaded.sent).toBeGreaterThan(uploaded.local.size)
     await expectWhole(started, uploaded)
-    const open = await new S3Client().send(new ListMultipartUploadsCommand({ Bucket: 'artifacts' }))
-    expect(open.Uploads ?? []).toEqual([])
+    expect(await openUploads()).toEqual([])
   })
 })
+
+async function openUploads() {
+  const open = await new S3Client().send(new ListMultipartUploadsCommand({ Bucket: 'artifacts' }))
+  return open.Uploads ?? []
+}
 
 async function put(Key: string, Body: string | Buffer): Promise<void> {
   await new S3Client().send(new PutObjectCommand({ Bucket: 'artifacts', Key, Body }))
