@@ -57,6 +57,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 try {
+  await Team.requireGit()
   act('The stack is synthesized, and the local cloud boots from its template')
   await synthesize()
   cloud = await startCloud({ assembly: ASSEMBLY, directory: DIRECTORY, port: 0, reset: true, say, sandbox })

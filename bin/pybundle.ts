@@ -46,10 +46,22 @@ function appCommand(name: string, description: string, examples: readonly string
     .addHelpText('after', `\nExamples:\n${examples.map((example) => `  ${example}`).join('\n')}`)
 }
 
+/** commander's own required options are named as missing before an option that is only misspelt. */
+function requiring(command: Command, options: Readonly<Record<string, string>>): Command {
+  for (const [flags, description] of Object.entries(options)) command.option(flags, description)
+  return command.hook('preAction', () => {
+    const missing = Object.keys(options).find((flags) => !command.opts()[flags.replace(/^--(\w+) .*/, '$1')])
+    if (missing) command.error(`error: required option '${missing}' not specified`)
+  })
+}
+
+const ENVIRONMENT = { '--environment <name>': 'one of [tool.pybundle.environments]' }
+
 function publishCommand(name: string, description: string, examples: readonly string[]): Command {
-  return appCommand(name, description, examples)
-    .requiredOption('--environment <name>', 'one of [tool.pybundle.environments]')
-    .option('--detach', 'ask for the rollout and leave, instead of following it')
+  return requiring(appCommand(name, description, examples), ENVIRONMENT).option(
+    '--detach',
+    'ask for the rollout and leave, instead of following it',
+  )
 }
 
 /** The action gives the exit code. */
@@ -171,20 +183,26 @@ appCommand('diff', 'What changes between two bundles, or from what an environmen
   })
 
 runs<PromoteOptions>(
-  appCommand('promote', 'Roll out in one environment exactly the bytes that another one runs.', [
-    'pybundle promote --from staging --to production',
-  ])
-    .requiredOption('--from <name>', 'the environment whose release is wanted')
-    .requiredOption('--to <name>', 'the environment that gets it')
-    .option('--detach', 'ask for the rollout and leave, instead of following it'),
+  requiring(
+    appCommand('promote', 'Roll out in one environment exactly the bytes that another one runs.', [
+      'pybundle promote --from staging --to production',
+    ]),
+    {
+      '--from <name>': 'the environment whose release is wanted',
+      '--to <name>': 'the environment that gets it',
+    },
+  ).option('--detach', 'ask for the rollout and leave, instead of following it'),
   async (options) => (await import('../lib/cli/promote.ts')).promote(options),
 )
 
 runs<AppOptions>(
-  appCommand('status', 'What an environment runs, and how the latest rollouts ended.', [
-    'pybundle status --environment production',
-    'pybundle status --environment production --json',
-  ]).requiredOption('--environment <name>', 'one of [tool.pybundle.environments]'),
+  requiring(
+    appCommand('status', 'What an environment runs, and how the latest rollouts ended.', [
+      'pybundle status --environment production',
+      'pybundle status --environment production --json',
+    ]),
+    ENVIRONMENT,
+  ),
   async (options) => {
     const { openApp } = await import('../lib/cli/open-app.ts')
     const { readStatus, renderStatus } = await import('../lib/cli/status.ts')

@@ -4,6 +4,7 @@ import { type AppConfig, readAppConfig } from '../config/app.ts'
 import type { AppScope } from '../release/keys.ts'
 import { isName, NAME_RULE } from '../release/names.ts'
 import { UserError } from '../user-error.ts'
+import { refuseUnknownProfile } from './aws-profile.ts'
 
 /** What every command takes. */
 export interface AppOptions {
@@ -47,12 +48,17 @@ function openStore({ file, environments }: AppConfig, options: AppOptions): Arti
   const bucket = options.bucket ?? process.env.PYBUNDLE_BUCKET
   if (!configured && !(bucket && known.length === 0))
     throw new UserError(unknownEnvironment(environment, known, file))
-  if (!options.bucket && bucket) return artifactStore({ bucket, region, profile })
-  return artifactStore({
+  if (!options.bucket && bucket) return storeAt({ bucket, region, profile })
+  return storeAt({
     bucket: bucket ?? configured?.bucket ?? '',
     region: region ?? configured?.region,
     profile: profile ?? configured?.profile,
   })
+}
+
+function storeAt(destination: ArtifactStore['destination']): ArtifactStore {
+  refuseUnknownProfile(destination.profile)
+  return artifactStore(destination)
 }
 
 function unknownEnvironment(environment: string, known: string[], file: string): string {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { execa } from 'execa'
+import { UserError } from '../../lib/user-error.ts'
 
 const CLI = new URL('../../bin/pybundle.ts', import.meta.url).pathname
 
@@ -24,6 +25,15 @@ export class Team {
   private constructor(repository: string, options: TeamOptions) {
     this.repository = repository
     this.#options = options
+  }
+
+  /** To be called before anything is begun that takes time. */
+  static async requireGit(): Promise<void> {
+    const { failed } = await execa('git', ['--version'], { reject: false })
+    if (failed)
+      throw new UserError(
+        'The demo commits and publishes as a team would: it needs git on the PATH. Install it.',
+      )
   }
 
   /** Copies the example into a new repository and commits it. */
