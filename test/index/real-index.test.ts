@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { findInterpreter } from '../../bench/find-interpreter.ts'
 import { installBundle, interpreterFor } from '../../bench/install-bundle.ts'
 import { makeGitRepository } from '../../bench/local-repositories.ts'
 import { findPython } from '../../lib/bundle/find-python.ts'
@@ -57,6 +58,22 @@ describe.runIf(mayRun)('a bundle from a real package index', { timeout: 300_000 
     if ('why' in found) return skip(found.why)
     const proof = 'import pydantic; assert pydantic.TypeAdapter(int).validate_python("42") == 42'
     await installBundle({ bundle: file, folder: temporaryFolder(), proof, ...found })
+  })
+
+  it('is the same from a laptop with another Python', async ({ skip }) => {
+    const pythons = ['3.9', '3.10', '3.11', '3.12', '3.13'].flatMap(
+      (version) => findInterpreter(version) ?? [],
+    )
+    if (pythons.length < 2) return skip('there is one Python only')
+    const digests = []
+    for (const python of [pythons[0], pythons.at(-1)]) {
+      const folder = temporaryFolder()
+      symlinkSync(python ?? '', join(folder, 'python3'))
+      vi.stubEnv('PATH', [folder, process.env.PATH].join(delimiter))
+      vi.stubEnv('XDG_CACHE_HOME', temporaryFolder())
+      digests.push((await bundleOf('pydantic\n', 'debian-13-arm64', '3.14')).digest)
+    }
+    expect(digests[0]).toBe(digests[1])
   })
 
   it('holds what has only a source, and a pip for a Python newer than that of this machine', async () => {
