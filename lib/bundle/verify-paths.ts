@@ -40,5 +40,5 @@ function* installedPaths({
     else if (scheme) yield [`${VIRTUALENV}${scheme === 'data' ? '' : `${scheme}/`}${rest}`, content]
     else if (!/^[^/]+\.dist-info\//.test(name)) yield [name, content]
   }
-  for (const script of scripts) yield [`${VIRTUALENV}bin/${script}`, `made for ${file}`]
+  for (const [script, calls] of scripts) yield [`${VIRTUALENV}bin/${script}`, calls || file]
 }
