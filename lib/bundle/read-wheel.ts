@@ -16,8 +16,8 @@ export interface WheelContents {
   metadata: WheelMetadata
   /** The sha256 (base64url, as RECORD has it) of each file, by its name in the wheel. */
   files: Map<string, string>
-  /** What it puts into `bin/` by entry points. */
-  scripts: string[]
+  /** What it puts into `bin/` by entry points, and what each of them calls. */
+  scripts: Map<string, string>
   /** What is wrong within it. */
   mistakes: string[]
 }
@@ -157,13 +157,13 @@ function recordMistakes(record: string, files: Map<string, string>): string[] {
   })
 }
 
-function parseScripts(text: string): string[] {
-  const scripts: string[] = []
+function parseScripts(text: string): Map<string, string> {
+  const scripts = new Map<string, string>()
   let section = ''
   for (const line of text.split(/\r?\n/)) {
     section = line.match(/^\s*\[(.*)\]\s*$/)?.[1] ?? section
-    const name = line.match(/^\s*([^\s=#;[][^=]*?)\s*=/)?.[1]
-    if (name && (section === 'console_scripts' || section === 'gui_scripts')) scripts.push(name)
+    const [, name, calls = ''] = line.match(/^\s*([^\s=#;[][^=]*?)\s*=\s*([\w.:]*)/) ?? []
+    if (name && (section === 'console_scripts' || section === 'gui_scripts')) scripts.set(name, calls)
   }
   return scripts
 }

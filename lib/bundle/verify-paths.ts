@@ -42,5 +42,5 @@ function* installedPaths({
     else if (scheme) yield [`${VIRTUALENV}${scheme}/${name}/${rest}`, content]
     else if (!/^[^/]+\.dist-info\//.test(member)) yield [member, content]
   }
-  for (const script of scripts) yield [`${VIRTUALENV}bin/${script}`, `made for ${file}`]
+  for (const [script, calls] of scripts) yield [`${VIRTUALENV}bin/${script}`, calls || file]
 }

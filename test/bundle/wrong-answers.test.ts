@@ -133,6 +133,18 @@ describe('pip alone, and we', () => {
     await expect(ours('a\n')).rejects.toThrow(tags.map(why).join('\n'))
   })
 
+  it('agree on a script that two packages bring for one function, and differ where it is for two', async () => {
+    const script = (calls: string) => `[console_scripts]\nrun = ${calls}:main\n`
+    await indexOf([
+      { name: 'full', requires: ['skinny'], entryPoints: script('skinny') },
+      { name: 'skinny', entryPoints: script('skinny').replaceAll(' ', '') },
+      { name: 'other', requires: ['skinny'], entryPoints: script('other') },
+    ])
+    const both = ['full-1.0-py3-none-any.whl', 'skinny-1.0-py3-none-any.whl']
+    expect([await pips('full'), await ours('full\n')]).toEqual([both, both])
+    await expect(ours('other\n')).rejects.toThrow(/both own "<virtualenv>\/bin\/run"/)
+  })
+
   it('name a dependency that nobody has', async () => {
     await indexOf([{ name: 'a', requires: ['gone>=2'] }])
     await expect(ours('a\n')).rejects.toThrow(/gone>=2/)
