@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { UserError } from '../user-error.ts'
-import { type ElfNeeds, elfNeeds, isNewer, whyElfUnfit } from './elf.ts'
+import { type ElfNeeds, elfNeeds, isNewer, newestOf, whyElfUnfit } from './elf.ts'
 import { describePlatform, type Platform } from './platform.ts'
 import { readWheel } from './read-wheel.ts'
 import type { ResolveJob } from './resolve.ts'
@@ -30,7 +30,7 @@ export async function acceptBuilt(wheel: string, told: string, job: ResolveJob):
   for (const library of foreignLibraries(natives)) {
     report(`${basename(wheel)} loads ${library}, which must be on every target`)
   }
-  if (!portable || wheel.includes(portable)) return wheel
+  if (!portable) return wheel
   const folder = join(job.cache, 'retagged', await digestSource(wheel))
   await mkdir(folder, { recursive: true })
   return retag(wheel, portable, folder)
@@ -50,7 +50,7 @@ function portableTag(wheel: string, natives: readonly Native[], platform: Platfo
   const oldest = platformTags(platform)
     .filter((known) => /linux_\d/.test(known))
     .at(-1)
-  const needed = natives.flatMap(({ needs }) => needs.glibc ?? []).sort((a, b) => (isNewer(a, b) ? -1 : 1))[0]
+  const needed = newestOf(natives.flatMap(({ needs }) => needs.glibc ?? []))
   const floor = oldest
     ?.match(/linux_(\d+)_(\d+)_/)
     ?.slice(1)

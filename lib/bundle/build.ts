@@ -8,6 +8,7 @@ import { keepFolder } from './cache.ts'
 import { maskCredentials } from './credentials.ts'
 import { whichApply } from './markers.ts'
 import { runPip } from './pip.ts'
+import { repack } from './repack.ts'
 import type { LocalSource, RemoteSource } from './requirements.ts'
 import type { ResolveJob } from './resolve.ts'
 import { downloadSource } from './source-archive.ts'
@@ -89,6 +90,7 @@ async function buildWheel(job: ResolveJob, path: string, folder: string, told: s
     await keepFolder(folder, async (output) => {
       const args = ['wheel', '--no-deps', '--ignore-requires-python', '--wheel-dir', output, ...options, path]
       await runPip(args, { python, cache, useIndex, cwd: output })
+      for (const wheel of await readdir(output)) await repack(join(output, wheel))
     })
   } catch (error) {
     if (!(error instanceof UserError)) throw error

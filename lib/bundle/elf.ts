@@ -83,7 +83,7 @@ function readNeeds(elf: Elf): ElfNeeds | undefined {
   if (!TYPES_THAT_ARE_LOADED.includes(elf.half(16))) return undefined
   const code = elf.half(18)
   const { libraries, versions } = readDynamic(elf)
-  const glibc = versions.flatMap((version) => glibcOf(version)).sort((a, b) => (isNewer(a, b) ? -1 : 1))[0]
+  const glibc = newestOf(versions.flatMap(glibcOf))
   return {
     machine: MACHINES[code] ?? `e_machine ${code}`,
     bits: elf.bits,
@@ -166,6 +166,13 @@ function glibcOf(version: string): string[] {
   if (version === 'GLIBC_ABI_DT_RELR') return ['2.36']
   const [, number] = version.match(/^GLIBC_(\d+\.\d+)/) ?? []
   return number ? [number] : []
+}
+
+export function newestOf(versions: readonly string[]): string | undefined {
+  return versions.reduce<string | undefined>(
+    (newest, version) => (newest === undefined || isNewer(version, newest) ? version : newest),
+    undefined,
+  )
 }
 
 /** Of two versions of libc. */

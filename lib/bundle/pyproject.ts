@@ -1,45 +1,16 @@
-import { z } from 'zod'
 import { UserError } from '../user-error.ts'
+import { POETRY_EXPORT, refuseForeign } from './foreign-tools.ts'
 import type { Input, InputLines } from './inputs.ts'
 import { refuseOtherPlatform } from './lock-platform.ts'
+import { type Pyproject, pyproject } from './pyproject-file.ts'
 import { readToml } from './read-toml.ts'
-import { nameOf } from './requirement-name.ts'
 import { normalizeName } from './wheel.ts'
-
-const listed = z.record(z.string(), z.array(z.string()))
-
-const pyproject = z.object({
-  project: z
-    .object({
-      name: z.string().default(''),
-      dependencies: z.array(z.string()).default([]),
-      dynamic: z.array(z.string()).default([]),
-      'requires-python': z.string().optional(),
-      'optional-dependencies': listed.default({}),
-    })
-    .optional(),
-  'dependency-groups': z
-    .record(z.string(), z.array(z.union([z.string(), z.object({ 'include-group': z.string() })])))
-    .default({}),
-  tool: z
-    .object({
-      poetry: z.object({ dependencies: z.unknown().optional() }).optional(),
-      uv: z.looseObject({ sources: z.record(z.string(), z.unknown()).default({}) }).optional(),
-    })
-    .optional(),
-})
-type Pyproject = z.infer<typeof pyproject>
 
 /** The dependencies of the project, and those of its groups and extras that are asked for; not the project itself. */
 export async function readPyproject(input: Input): Promise<InputLines> {
   const { file, text, groups } = input
   const content = readToml(pyproject, text, file)
-  const { project, tool } = content
-  if (!project && tool?.poetry?.dependencies) {
-    throw new UserError(
-      `${file} has its dependencies in [tool.poetry], which only Poetry reads. Name a file that it writes:\n  poetry export --format requirements.txt --output requirements.txt`,
-    )
-  }
+  const { project } = content
   refuseDynamic(content, groups, file)
   await refuseOtherPlatform({ requiresPython: project?.['requires-python'] }, input)
   const lines = [
@@ -48,14 +19,19 @@ export async function readPyproject(input: Input): Promise<InputLines> {
     ),
     ...groups.flatMap((group) => linesOf(content, group, file)),
   ]
-  refuseUv(content, lines, file)
+  refuseForeign(content, lines, file)
   return { lines }
 }
 
-function refuseDynamic({ project }: Pyproject, groups: readonly string[], file: string): void {
+function refuseDynamic({ project, tool }: Pyproject, groups: readonly string[], file: string): void {
   const dynamic = project?.dynamic ?? []
   const asked = ['dependencies', ...(groups.length > 0 ? ['optional-dependencies'] : [])]
   const unknown = asked.find((key) => dynamic.includes(key))
+  if (tool?.poetry?.dependencies && (!project || unknown)) {
+    throw new UserError(
+      `${file} has its dependencies in [tool.poetry], which only Poetry reads. ${POETRY_EXPORT}`,
+    )
+  }
   if (!unknown) return
   throw new UserError(
     `${file}: its ${unknown} are "dynamic", found out only when it is built. Name the file that they come from.`,
@@ -131,20 +107,4 @@ function withMarker(text: string, marker: string): string {
   const [, requirement = '', own] = text.match(/^(.*?)(?:\s*;\s*(.*))?$/) ?? []
   if (!marker) return text
   return `${requirement} ; ${own ? `(${own}) and ` : ''}(${marker})`
-}
-
-/** What only uv reads: pip would choose other versions, or look in an index for what is elsewhere. */
-const OF_UV = ['index', 'index-url', 'extra-index-url', 'constraint-dependencies', 'override-dependencies']
-
-function refuseUv({ tool }: Pyproject, lines: Lines, file: string): void {
-  const { sources = {}, ...settings } = tool?.uv ?? {}
-  const elsewhere = Object.keys(sources).map(normalizeName)
-  const own = lines.map(({ text }) => nameOf(text)).filter((name) => elsewhere.includes(name))
-  const read = OF_UV.filter((key) => key in settings)
-  if (own.length + read.length === 0) return
-  const what =
-    own.length > 0
-      ? `[tool.uv.sources] says where ${own.join(', ')} comes from`
-      : `[tool.uv] has ${read.join(', ')}`
-  throw new UserError(`${file}: ${what}, which only uv reads. Name "uv.lock" as the requirements.`)
 }

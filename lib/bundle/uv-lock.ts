@@ -7,47 +7,8 @@ import { refuseOtherPlatform } from './lock-platform.ts'
 import { ALWAYS, NEVER, whichApply } from './markers.ts'
 import { readToml } from './read-toml.ts'
 import { nameOf } from './requirement-name.ts'
+import { type Edge, lock, type Package } from './uv-lock-file.ts'
 import { normalizeName } from './wheel.ts'
-
-const edge = z.object({
-  name: z.string(),
-  version: z.string().optional(),
-  source: z.record(z.string(), z.string()).optional(),
-  extra: z.array(z.string()).default([]),
-  marker: z.string().default(''),
-})
-const edges = z.array(edge)
-const edgesByName = z.record(z.string(), edges)
-const file = z.object({ url: z.string().optional(), hash: z.string().optional() })
-
-const lock = z.object({
-  version: z.literal(1, 'only version 1 of the format is known here'),
-  'requires-python': z.string().optional(),
-  'supported-markers': z.array(z.string()).default([]),
-  package: z
-    .array(
-      z.object({
-        name: z.string(),
-        version: z.string().default(''),
-        source: z.record(z.string(), z.string()),
-        dependencies: edges.default([]),
-        'optional-dependencies': edgesByName.default({}),
-        'dev-dependencies': edgesByName.default({}),
-        metadata: z
-          .object({
-            'provides-extras': z.array(z.string()).default([]),
-            'requires-dist': z.array(z.object({ name: z.string() })).default([]),
-            'requires-dev': z.record(z.string(), z.unknown()).default({}),
-          })
-          .optional(),
-        sdist: file.optional(),
-        wheels: z.array(file).default([]),
-      }),
-    )
-    .default([]),
-})
-type Edge = z.infer<typeof edge>
-type Package = z.infer<typeof lock>['package'][number]
 
 /** What the platform needs of the lock, with the hashes of every file of it; not the project itself. */
 export async function readUvLock(input: Input): Promise<InputLines> {

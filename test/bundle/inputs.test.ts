@@ -106,6 +106,16 @@ web = ["my-app[more]", "waitress"]
       '[dependency-groups]\na = [{ include-group = "b" }]',
       /includes the group "b", which it has not/,
     ],
+    [
+      'pyproject.toml',
+      '[project]\nname = "x"\ndynamic = ["dependencies"]\n[tool.poetry.dependencies]\nflask = "^3"',
+      /in \[tool.poetry\], which only Poetry reads.*\n {2}poetry export/,
+    ],
+    [
+      'pyproject.toml',
+      '[project]\nname = "x"\ndependencies = ["own", "flask"]\n[tool.poetry.dependencies]\nown = { git = "https://x" }',
+      /says where own comes from, which only Poetry reads/,
+    ],
     ['pyproject.toml', '[tool.poetry.dependencies]\nflask = "^3"', /poetry export --format requirements.txt/],
     [
       'pyproject.toml',
