@@ -97,7 +97,10 @@ export class MemberNames {
   #addFile(name: string, folded: string): void {
     const other = this.#files.get(folded)
     if (other === name) throw new UserError(`it holds "${name}" twice`)
-    if (other) throw new UserError(`"${name}" and "${other}" are one file where case does not count`)
+    if (other) {
+      const what = other.normalize() === name.normalize() ? 'how an accent is written' : 'case'
+      throw new UserError(`"${name}" and "${other}" are one file where ${what} does not count`)
+    }
     if (this.#folders.has(folded)) throw new UserError(`"${name}" is a file, and a folder`)
     this.#files.set(folded, name)
   }

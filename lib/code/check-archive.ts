@@ -76,6 +76,8 @@ function nameOf({ type }: Header, name: string): string {
 const TAR_KINDS: readonly unknown[] = ['file', 'directory', 'symlink']
 
 function refuseTarKind({ type, mode, linkname }: Header, name: string): void {
+  if (type === 'link')
+    throw new UserError(`"${name}" is a hard link: with tar --hard-dereference it is packed as a file`)
   if (!TAR_KINDS.includes(type))
     throw new UserError(`"${name}" is neither a file, a folder nor a symbolic link`)
   if (type === 'symlink') refuseLinkOut(name, linkname ?? '')

@@ -72,9 +72,13 @@ export class CodeCheck {
   }
 }
 
+const GIT_CRYPT = Buffer.from('\0GITCRYPT\0')
+
 function refuseUnfit(file: CodeFile): void {
   const { path, kind, content } = file
   if (lfsPointer(file)) throw new UserError(`"${path}" is a pointer of Git LFS, not the file itself`)
+  if (content.subarray(0, GIT_CRYPT.length).equals(GIT_CRYPT))
+    throw new UserError(`"${path}" is encrypted by git-crypt in the commit`)
   if (kind !== 'symlink') return
   if (!isUtf8(content)) throw new UserError(`"${path}" links to a name that is not UTF-8`)
   refuseLinkOut(path, content.toString('utf8'))

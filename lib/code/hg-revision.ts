@@ -68,7 +68,7 @@ async function* committedFiles(
   try {
     const target = join(temporary, 'files')
     await hg(folder, ['archive', `--rev=${node}`, ...options, '--include=relpath:.', target])
-    yield* walkFolder(join(temporary, 'files', relative(root, folder)), isWanted)
+    yield* walkFolder(join(target, relative(root, folder)), isWanted)
   } catch (error) {
     const isEmpty = error instanceof VcsError && error.said.includes('no files match')
     if (!isEmpty) throw error

@@ -56,6 +56,7 @@ describe('a code archive', () => {
     ['日本語/一覧.txt'],
     ['ünïcode 文 with space.txt'],
     ['quote"and\'s.txt'],
+    ['か\u3099 is not precomposed.txt'],
     [`${'long/'.repeat(40)}name.txt`],
   ])('keeps the name %s', async (name) => {
     const { folder } = await Repository.with({ ...APP, [name]: 'content' })

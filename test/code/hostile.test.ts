@@ -51,6 +51,14 @@ describe('a code archive as .tar.gz is refused with', () => {
       /"l" links out of the archive, to "\/etc"/,
     ],
     [
+      'a link out by way of another link',
+      [
+        { name: 'a/b/top', type: 'symlink', linkname: '../..' },
+        { name: 'l', type: 'symlink', linkname: './a/b/top/../../etc/passwd' },
+      ],
+      /"l" links out of the archive, to "\.\/a\/b\/top/,
+    ],
+    [
       'a file through a link',
       [{ name: 'l', type: 'symlink', linkname: 'a' }, { name: 'l/x' }],
       /"l" is a file, and the folder of "l\/x"/,
@@ -58,7 +66,7 @@ describe('a code archive as .tar.gz is refused with', () => {
     [
       'a hard link',
       [{ name: 'h', type: 'link', linkname: 'pyproject.toml' }],
-      /"h" is neither a file, a folder nor/,
+      /"h" is a hard link: with tar --hard-dereference/,
     ],
     ['a device', [{ name: 'd', type: 'character-device' }], /"d" is neither a file/],
     ['a pipe', [{ name: 'p', type: 'fifo' }], /"p" is neither a file/],
@@ -68,6 +76,11 @@ describe('a code archive as .tar.gz is refused with', () => {
       'names that differ in case',
       [{ name: 'README' }, { name: 'readme' }],
       /are one file where case does not count/,
+    ],
+    [
+      'names that differ in how an accent is written',
+      [{ name: 'caf\u00e9' }, { name: 'cafe\u0301' }],
+      /are one file where how an accent is written does not count/,
     ],
     [
       'too many files',
@@ -130,6 +143,7 @@ describe('a code archive', () => {
       { name: 'static', type: 'directory' },
       { name: 'static/日本語.txt' },
       { name: 'a/link', type: 'symlink', linkname: '../static/日本語.txt' },
+      { name: 'a/up', type: 'symlink', linkname: './../a/./link' },
       { name: 'run.sh', mode: 0o755 },
     ]
     await expect(check(await tarOf(members), 'tar.gz')).resolves.toBeUndefined()

@@ -52,6 +52,13 @@ describe('secrets', () => {
     )
   })
 
+  it('that git-crypt keeps are refused, as no target could read them', async () => {
+    const { folder } = await Repository.with({ ...APP, 'settings/secret.py': '\0GITCRYPT\0\x01\x02\x03' })
+    await expect(archive(folder)).rejects.toThrow(
+      '"settings/secret.py" is encrypted by git-crypt in the commit',
+    )
+  })
+
   it('that are named or excluded are not refused', async () => {
     const folder = folderWith({ '.env': '', 'tests/test.key': KEY })
     const { file } = await archive(folder, { exclude: ['/.env'], includeSecrets: ['/tests/*.key'] })
