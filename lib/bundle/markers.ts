@@ -51,7 +51,7 @@ export async function whichApply<T extends { marker: string }>(
   if (asked.every(({ marker }) => !marker)) return [...asked]
   const markers = asked.map(({ marker }) => marker || ALWAYS)
   const environment = JSON.stringify(markerEnvironment(platform))
-  const args = ['-I', '-c', EVALUATE, python.pip, PYTHON_MODULES, environment, JSON.stringify(markers)]
+  const args = ['-IB', '-c', EVALUATE, python.pip, PYTHON_MODULES, environment, JSON.stringify(markers)]
   const { stdout } = await execa(python.executable, args)
   const answers: (boolean | string)[] = JSON.parse(stdout)
   const invalid = answers.filter((answer) => typeof answer === 'string')

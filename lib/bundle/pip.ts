@@ -47,7 +47,11 @@ export async function runPip(args: readonly string[], run: PipRun): Promise<void
   const { python, platform, useIndex, cwd, cache } = run
   const { onTold, ...task } = platform ?? {}
   const pip = await unpackPip(python, cache)
-  const program = platform ? ['-I', FOR_PLATFORM, JSON.stringify({ pip, ...task })] : [join(pip, 'pip')]
+  // Isolated, Python reads no variables: not that of the bytecode either.
+  const bytecode = join(cache, 'bytecode')
+  const program = platform
+    ? ['-I', '-X', `pycache_prefix=${bytecode}`, FOR_PLATFORM, JSON.stringify({ pip, ...task })]
+    : [join(pip, 'pip')]
   const options = ['--disable-pip-version-check', '--no-input', '--no-color', ...args]
   const { exitCode, all } = await execa(python.executable, [...program, ...options], {
     cwd,
@@ -58,7 +62,7 @@ export async function runPip(args: readonly string[], run: PipRun): Promise<void
     // A source that is built must not change by that: its repository would have uncommitted files.
     env: {
       ...pipEnvironment(process.env, useIndex),
-      PYTHONPYCACHEPREFIX: join(cache, 'bytecode'),
+      PYTHONPYCACHEPREFIX: bytecode,
       SOURCE_DATE_EPOCH,
     },
     extendEnv: false,

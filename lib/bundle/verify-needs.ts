@@ -139,7 +139,7 @@ export async function resolveNeeds({ wheels, asked, platform, python }: NeedsQue
     asked,
     wheels: wheels.map(({ file, name, version, metadata }) => ({ file, name, version, metadata })),
   }
-  const { stdout } = await execa(python.executable, ['-I', '-c', PROGRAM], {
+  const { stdout } = await execa(python.executable, ['-IB', '-c', PROGRAM], {
     input: JSON.stringify(question),
   })
   return JSON.parse(stdout)
