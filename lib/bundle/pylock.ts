@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { UserError } from '../user-error.ts'
 import type { Input, InputLines } from './inputs.ts'
 import { refuseOtherPlatform } from './lock-platform.ts'
+import { refuseUnfitWheels } from './lock-wheels.ts'
 import { ALWAYS, NEVER, whichApply } from './markers.ts'
 import { readToml } from './read-toml.ts'
 import { normalizeName, whyUnfit } from './wheel.ts'
@@ -58,6 +59,7 @@ export async function readPylock(input: Input): Promise<InputLines> {
   const chosen = [...lock['default-groups'], ...input.groups].map(normalizeName)
   const marked = lock.packages.map((each) => ({ each, marker: withGroups(each.marker, chosen) }))
   const needed = (await whichApply(marked, input)).map(({ each }) => each)
+  refuseUnfitWheels(needed, input)
   const indexes = new Set(needed.flatMap(({ index }) => (index && index !== PYPI ? index : [])))
   return {
     lines: [

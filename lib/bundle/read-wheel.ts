@@ -4,7 +4,8 @@ import type { Entry, ZipFile } from 'yauzl'
 import { isZipComplaint, readEntries, readMember } from '../archive-entries.ts'
 import { UserError } from '../user-error.ts'
 import { openRanges, type RangeSource, withFile } from './read-ranges.ts'
-import { normalizeName, parseWheelName } from './wheel.ts'
+import { parseWheelName } from './wheel.ts'
+import { infoFolders, wheelMistakes } from './wheel-mistakes.ts'
 
 /** What a wheel holds and says of itself. */
 export interface WheelContents {
@@ -83,27 +84,14 @@ async function readMembers(zip: ZipFile, entries: Map<string, Entry>, visitNativ
   return { files, texts }
 }
 
-function describe(
-  named: { name: string; version: string },
-  files: Map<string, string>,
-  texts: Map<string, string>,
-) {
-  const folders = [...new Set([...files.keys()].map((name) => name.split('/')[0] ?? ''))]
-  const infos = folders.filter((folder) => folder.endsWith('.dist-info'))
-  const [info = ''] = infos
-  const metadata = parseMetadata(texts.get(`${info}/METADATA`) ?? '')
-  const record = texts.get(`${info}/RECORD`)
-  const mistakes = [
-    infos.length === 1 ? '' : `it has ${infos.length} .dist-info folders, not one`,
-    ...['METADATA', 'WHEEL', 'RECORD'].map((name) =>
-      infos.length === 1 && !texts.has(`${info}/${name}`) ? `it has no ${info}/${name}` : '',
-    ),
-    normalizeName(info.split('-')[0] ?? '') === named.name || !info ? '' : `its metadata is in "${info}"`,
-    ...(record === undefined ? [] : recordMistakes(record, files)),
-    ...schemeMistakes(files),
-    formatMistake(texts.get(`${info}/WHEEL`)),
-  ].filter(Boolean)
-  return { metadata, files, scripts: parseScripts(texts.get(`${info}/entry_points.txt`) ?? ''), mistakes }
+function describe(named: { name: string }, files: Map<string, string>, texts: Map<string, string>) {
+  const info = infoFolders(files)[0] ?? ''
+  return {
+    metadata: parseMetadata(texts.get(`${info}/METADATA`) ?? ''),
+    files,
+    scripts: parseScripts(texts.get(`${info}/entry_points.txt`) ?? ''),
+    mistakes: wheelMistakes({ name: named.name, files, texts }),
+  }
 }
 
 /** Headers as in a mail, up to the first empty line. */
@@ -123,38 +111,6 @@ function parseMetadata(text: string): WheelMetadata {
     requires: all('requires-dist'),
     extras: all('provides-extra'),
   }
-}
-
-const SCHEMES = ['purelib', 'platlib', 'headers', 'scripts', 'data']
-
-/** pip installs none of a wheel that has something for another place. */
-function schemeMistakes(files: ReadonlyMap<string, string>): string[] {
-  const schemes = [...files.keys()].map((name) => name.match(/^[^/]+\.data\/([^/]+)/)?.[1] ?? 'data')
-  return [...new Set(schemes)]
-    .filter((scheme) => !SCHEMES.includes(scheme))
-    .map((scheme) => `its .data has "${scheme}", for which there is no place`)
-}
-
-function formatMistake(text: string | undefined): string {
-  const [, version] = text?.match(/^Wheel-Version:\s*(.*?)\s*$/im) ?? []
-  if (text === undefined || version?.startsWith('1.')) return ''
-  return version
-    ? `it is a wheel of version ${version}, which pip does not know`
-    : 'its WHEEL has no Wheel-Version'
-}
-
-/** pip does not compare them, so nobody else will. */
-function recordMistakes(record: string, files: Map<string, string>): string[] {
-  return record.split(/\r?\n/).flatMap((line) => {
-    const [, quoted, plain = '', hash = ''] =
-      line.match(/^(?:"((?:[^"]|"")*)"|([^,]*)),sha256=([^,]*),/) ?? []
-    const name = quoted?.replaceAll('""', '"') ?? plain
-    const found = files.get(name)
-    if (!name || found === hash.replace(/=+$/, '')) return []
-    return found
-      ? [`"${name}" is not what its RECORD says: the sha256 differs`]
-      : [`its RECORD lists "${name}", which is not in it`]
-  })
 }
 
 function parseScripts(text: string): Map<string, string> {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { UserError } from '../user-error.ts'
 
 /** One requirement or option of a requirements file, and the line on which it begins. */
 export interface LogicalLine {
@@ -10,7 +11,7 @@ export interface LogicalLine {
 export function readLogicalLines(file: string): LogicalLine[] {
   const lines: LogicalLine[] = []
   let open: LogicalLine | undefined
-  for (const [index, physical] of decode(readFileSync(file)).split(/\r?\n/).entries()) {
+  for (const [index, physical] of readText(file).split(/\r?\n/).entries()) {
     const isComment = /^\s*#/.test(physical)
     const isOpen = physical.endsWith('\\') && !isComment
     open ??= { text: '', line: index + 1 }
@@ -25,7 +26,10 @@ export function readLogicalLines(file: string): LogicalLine[] {
 }
 
 /** PowerShell's ">" writes UTF-16. */
-function decode(content: Buffer): string {
+function readText(file: string): string {
+  const content = readFileSync(file)
   const isUtf16 = content[0] === 0xff && content[1] === 0xfe
-  return content.toString(isUtf16 ? 'utf16le' : 'utf8').replace(/^\uFEFF/, '')
+  const text = content.toString(isUtf16 ? 'utf16le' : 'utf8').replace(/^\uFEFF/, '')
+  if (text.includes('\0')) throw new UserError(`${file}: is not a text file`)
+  return text
 }

@@ -68,7 +68,7 @@ export function addLocal(
   return undefined
 }
 
-/** Undefined for an address of another machine. */
+/** Undefined for an address that is none of this machine. */
 export function localPath(written: string, folder: string): string | undefined {
   const filled = fillVariables(written)
   if (!filled.startsWith('file://')) return resolve(folder, filled.replace(/^file:/, ''))
@@ -77,7 +77,7 @@ export function localPath(written: string, folder: string): string | undefined {
     const subdirectory = new URLSearchParams(url.hash.slice(1)).get('subdirectory')
     return join(fileURLToPath(url), subdirectory ?? '')
   } catch (error) {
-    if (error instanceof TypeError) return undefined
+    if (error instanceof TypeError || error instanceof URIError) return undefined
     throw error
   }
 }

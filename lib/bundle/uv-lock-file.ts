@@ -9,7 +9,12 @@ const edge = z.object({
 })
 const edges = z.array(edge)
 const edgesByName = z.record(z.string(), edges)
-const file = z.object({ url: z.string().optional(), hash: z.string().optional() })
+const file = z.object({
+  url: z.string().optional(),
+  path: z.string().optional(),
+  filename: z.string().optional(),
+  hash: z.string().optional(),
+})
 
 export const lock = z.object({
   version: z.literal(1, 'only version 1 of the format is known here'),

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { UserError } from '../user-error.ts'
 import type { Input, InputLines } from './inputs.ts'
 import { refuseOtherPlatform } from './lock-platform.ts'
+import { refuseUnfitWheels } from './lock-wheels.ts'
 import { ALWAYS, NEVER, whichApply } from './markers.ts'
 import { readToml } from './read-toml.ts'
 import { nameOf } from './requirement-name.ts'
@@ -32,6 +33,7 @@ export async function readUvLock(input: Input): Promise<InputLines> {
   const applying = new Set((await whichApply(marked, input)).map(({ edge }) => edge))
   const direct = asked.filter((edge) => applying.has(edge))
   const found = walk(direct, packages, (edge) => applying.has(edge))
+  refuseUnfitWheels(found, input)
   return {
     lines: [
       ...indexesOf(found).map((text) => ({ text, where: 'source' })),

@@ -307,6 +307,23 @@ wheels = [{ path = "wheels/near-1.0-cp311-cp311-win_amd64.whl", hashes = {} }, {
     await expect(read('pylock.toml[nope]', files)).rejects.toThrow('no group "nope"; known: base, web-x, dev')
   })
 
+  it('is refused where it was locked for one other machine', async () => {
+    const wheel = 'native-1.0-cp311-cp311-manylinux_2_17_x86_64.whl'
+    const packages = (sdist: string) => `
+lock-version = "1.0"
+[[packages]]
+name = "native"
+version = "1.0"
+wheels = [{ url = "https://x/${wheel}", hashes = {} }]
+${sdist}
+`
+    await expect(read('pylock.toml', { 'pylock.toml': packages('') })).rejects.toThrow(
+      `was locked for another platform; it has nothing for aarch64, glibc 2.34, Python 3.11 of:\n- native 1.0: ${wheel}\nLock for every platform`,
+    )
+    const sdist = 'sdist = { url = "https://x/native-1.0.tar.gz", hashes = {} }'
+    expect((await read('pylock.toml', { 'pylock.toml': packages(sdist) })).names).toEqual(['native'])
+  })
+
   it('may name archives, with hashes of other kinds, and sources without a version', async () => {
     const found = await read('pylock.toml', {
       'sources/own-1.tar.gz': '',

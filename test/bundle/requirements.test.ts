@@ -145,6 +145,8 @@ describe('a requirements file', () => {
     ['git@github.com:me/x.git', 'is not a requirement; a repository is named by git+ssh://'],
     ['x @ ./vendor', 'is not a requirement'],
     ['file://elsewhere/x', 'there is no "file://elsewhere/x"'],
+    ['file:///%zz', 'there is no "file:///%zz"'],
+    ['flask\0', 'is not a text file'],
     ['./vendor --hash=sha256:00', '"./vendor" is a folder, which has no hash'],
     ['./vendor --config-settings a=b', '"--config-settings a=b" cannot be given to what is built here'],
     ['https://example.com/x.whl', '"x.whl" is not the name of a wheel'],
