@@ -77,6 +77,14 @@ describe('a bundle of local sources', () => {
     ])
   })
 
+  it('may be asked for by its name, too', async () => {
+    const index = await startIndex([{ name: 'beta', version: '99.0' }])
+    vi.stubEnv('PIP_INDEX_URL', index.url)
+    const vendor = [{ name: 'beta', version: '1.2' }]
+    const { wheels } = await makeBundle(writeApp({ requirements: 'beta\n./vendor/beta\n', vendor }))
+    expect(wheels).toEqual(['beta-1.2-py3-none-any.whl'])
+  })
+
   it('is refused, and not kept, when the verification finds something', async () => {
     const folder = writeApp({ requirements: './vendor/false', vendor: [{ name: 'false' }] })
     const backend = join(folder, 'vendor/false/_backend/backend.py')
