@@ -1,9 +1,9 @@
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
-import { isNewer } from '../lib/bundle/elf.ts'
-import { pipEnvironment } from '../lib/bundle/pip.ts'
 import type { Platform } from '../lib/bundle/platform.ts'
+import { pipEnvironment } from '../lib/bundle/resolve/pip.ts'
+import { isNewer } from '../lib/bundle/verify/elf.ts'
 import { findInterpreter } from './find-interpreter.ts'
 
 export interface Installation {

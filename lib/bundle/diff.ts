@@ -1,5 +1,5 @@
 import type { Digest } from '../release/digest.ts'
-import type { LegacyBundle } from './legacy.ts'
+import type { LegacyBundle } from './legacy/legacy.ts'
 import type { BundleManifest } from './manifest.ts'
 import { describePlatform, type Platform } from './platform.ts'
 import { normalizeName, parseWheelName } from './wheel.ts'

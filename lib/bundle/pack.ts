@@ -5,10 +5,10 @@ import { basename } from 'node:path'
 import { finished } from 'node:stream/promises'
 import { ZipArchive } from 'archiver'
 import { type Digest, sha256 } from '../release/digest.ts'
+import type { VcsRecord } from './build/vcs.ts'
 import { formatPylock, formatRequirements, type LockedWheel } from './lock-files.ts'
 import { BUNDLE_FORMAT, type BundleManifest, bundleId, formatManifest, MANIFEST_NAME } from './manifest.ts'
 import type { Platform } from './platform.ts'
-import type { VcsRecord } from './vcs.ts'
 import { parseWheelName } from './wheel.ts'
 
 export interface BundleParts {

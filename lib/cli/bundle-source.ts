@@ -1,6 +1,6 @@
 import { inspectBundle } from '../bundle/inspect.ts'
-import { readLegacy } from '../bundle/legacy.ts'
-import { planFromLegacy } from '../bundle/legacy-plan.ts'
+import { readLegacy } from '../bundle/legacy/legacy.ts'
+import { planFromLegacy } from '../bundle/legacy/legacy-plan.ts'
 import { type BundlePlan, type BundleWish, planBundle } from '../bundle/provide.ts'
 import { type AppScope, bundleKey } from '../release/keys.ts'
 import { UserError } from '../user-error.ts'

@@ -6,7 +6,7 @@ import {
   diffBundles,
   type PackageChange,
 } from '../bundle/diff.ts'
-import { readLegacy } from '../bundle/legacy.ts'
+import { readLegacy } from '../bundle/legacy/legacy.ts'
 import { readBundle } from '../bundle/read.ts'
 import { readManifest } from '../bundle/read-manifest.ts'
 import type { Digest } from '../release/digest.ts'

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import { type BundleDescription, type BundledPackage, inspectBundle } from '../bundle/inspect.ts'
-import { type LegacyBundle, readLegacy } from '../bundle/legacy.ts'
+import { type LegacyBundle, readLegacy } from '../bundle/legacy/legacy.ts'
 import { describePlatform } from '../bundle/platform.ts'
 import { UserError } from '../user-error.ts'
 import { formatSize } from './artifacts.ts'

@@ -21,7 +21,7 @@ export interface AppConfig {
   file: string
   folder: string
   app: string
-  /** Relative to the folder: any file that `lib/bundle/inputs.ts` reads, with groups as `pyproject.toml[web]`. */
+  /** Relative to the folder: any file that `lib/bundle/inputs/inputs.ts` reads, with groups as `pyproject.toml[web]`. */
   requirements: string
   /** A preset of `lib/bundle/platform.ts`, an exact one such as `glibc-2.34-x86_64`, or `this-machine`. */
   platform: string

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { execa } from 'execa'
 import { describe, expect, it } from 'vitest'
-import { elfNeeds, whyElfUnfit } from '../../lib/bundle/elf.ts'
 import type { Platform } from '../../lib/bundle/platform.ts'
+import { elfNeeds, whyElfUnfit } from '../../lib/bundle/verify/elf.ts'
 import { type ElfOptions, elfFile } from './elf-file.ts'
 
 const AL2023: Platform = { machine: 'x86_64', libc: ['glibc', '2.34'], python: '3.11' }

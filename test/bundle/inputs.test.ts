@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { findPython, type Python } from '../../lib/bundle/find-python.ts'
-import { readInputs } from '../../lib/bundle/inputs.ts'
+import { readInputs } from '../../lib/bundle/inputs/inputs.ts'
 import type { Platform } from '../../lib/bundle/platform.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 

@@ -2,7 +2,7 @@ import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:f
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, it, vi } from 'vitest'
-import { pipEnvironment } from '../../lib/bundle/pip.ts'
+import { pipEnvironment } from '../../lib/bundle/resolve/pip.ts'
 import { makeBundle, useLaptop, writeApp } from './laptop.ts'
 import { startIndex } from './package-index.ts'
 import { temporaryFolder } from './temporary-folder.ts'

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { readRequirements } from '../../lib/bundle/requirements.ts'
+import { readRequirements } from '../../lib/bundle/inputs/requirements.ts'
 import { mistakesOf } from '../config/mistakes-of.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 

@@ -1,6 +1,6 @@
 import { execaSync } from 'execa'
 import { describe, expect, it } from 'vitest'
-import { parseVcs } from '../../lib/bundle/vcs.ts'
+import { parseVcs } from '../../lib/bundle/build/vcs.ts'
 import { makeBundle, useLaptop, writeApp } from './laptop.ts'
 import { gitRepository, hgRepository } from './repository.ts'
 
