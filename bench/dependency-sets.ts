@@ -46,7 +46,7 @@ function report(rows: readonly Measured[], laptop: Python, { withFigures = true 
   const notes = rows.flatMap(({ why }) => why ?? [])
   const distinct = [...new Set(notes.filter((why) => why.length > SHORT))]
   return [
-    `Made with CPython ${laptop.version} on ${describePlatform(laptop.platform)}; ${availableParallelism()} cores; ${resolverOf(rows)}. Nothing is cached at first; "again" is with \`--upgrade\` and the downloads of before. The repositories are of this machine, with the sources of real releases. Installed with plain \`python -m venv --without-pip\` and the bundle's own pip, without network; \`pip check\` passed and the packages were used.`,
+    heading(rows, laptop),
     '',
     '| set | platform | wheels | bundle | first | again | reused | |',
     '|---|---|---:|---:|---:|---:|---:|---|',
@@ -56,6 +56,17 @@ function report(rows: readonly Measured[], laptop: Python, { withFigures = true 
     ...(withFigures ? ['', '```json', JSON.stringify(rows, null, 1), '```'] : []),
     '',
   ].join('\n')
+}
+
+function heading(rows: readonly Measured[], laptop: Python): string {
+  const isOnline = rows.some(({ isCutOff }) => isCutOff === false)
+  return [
+    `Made with CPython ${laptop.version} on ${describePlatform(laptop.platform)}; ${availableParallelism()} cores; ${resolverOf(rows)}.`,
+    'Nothing is cached at first; "again" is with `--upgrade` and the downloads of before.',
+    'The repositories are of this machine, with the sources of real releases.',
+    `Installed with plain \`python -m venv --without-pip\` and the bundle's own pip, without ${isOnline ? 'an index' : 'any network'};`,
+    '`pip check` passed, and the packages were used.',
+  ].join(' ')
 }
 
 /** What fits into a table. */
@@ -74,6 +85,7 @@ function outcomeOf(row: Measured, notes: readonly string[]): string {
   const steps = [
     isResolved && 'resolved',
     isVerified && 'verified',
+    row.isSameAgain === false && 'but another bundle again',
     isInstalled && `installed in ${seconds(installSeconds)} and imported`,
   ]
   const note = notes.indexOf(why) + 1

@@ -27,10 +27,19 @@ export function interpreterFor(
   return interpreter ? { interpreter } : { why: `python${platform.python} is not on this machine` }
 }
 
-/** As a person would on a machine without pip and without any network: unzip, make a virtualenv, install, use it. */
-export async function installBundle({ bundle, folder, interpreter, proof }: Installation): Promise<void> {
+/**
+ * As a person would on a machine without pip: unzip, make a virtualenv, install, use it. In a network namespace of its
+ * own, without any network, where the system lets us have one: whether it did is the answer.
+ */
+export async function installBundle({ bundle, folder, interpreter, proof }: Installation): Promise<boolean> {
   mkdirSync(folder, { recursive: true })
-  const run = await offlineRunner(folder)
+  const namespace = ['--map-root-user', '--net']
+  const isCutOff = (await execa('unshare', [...namespace, 'true'], { reject: false })).exitCode === 0
+  const env = pipEnvironment(process.env, false)
+  const run = (program: string, args: readonly string[]) =>
+    isCutOff
+      ? execa('unshare', [...namespace, program, ...args], { cwd: folder, env, extendEnv: false })
+      : execa(program, args, { cwd: folder, env, extendEnv: false })
   await run(interpreter, ['-m', 'zipfile', '-e', bundle, '.'])
   await run(interpreter, ['-m', 'venv', '--without-pip', 'venv'])
   const python = join(folder, 'venv', 'bin', 'python')
@@ -39,15 +48,5 @@ export async function installBundle({ bundle, folder, interpreter, proof }: Inst
   await run(python, [pip, 'install', ...options, '-r', 'requirements.txt'])
   await run(python, [pip, 'check'])
   await run(python, ['-I', '-c', proof])
-}
-
-/** In a network namespace of its own where the system lets us have one. */
-async function offlineRunner(cwd: string) {
-  const namespace = ['--map-root-user', '--net']
-  const { exitCode } = await execa('unshare', [...namespace, 'true'], { reject: false })
-  const env = pipEnvironment(process.env, false)
-  return (program: string, args: readonly string[]) =>
-    exitCode === 0
-      ? execa('unshare', [...namespace, program, ...args], { cwd, env, extendEnv: false })
-      : execa(program, args, { cwd, env, extendEnv: false })
+  return isCutOff
 }

@@ -27,6 +27,8 @@ export interface Measured {
   againSeconds?: number
   reusedSeconds?: number
   installSeconds?: number
+  /** Whether there was no network at all when it was installed, beside no index. */
+  isCutOff?: boolean
   /** What was told on the way, the first time. */
   news: string[]
 }
@@ -108,8 +110,9 @@ async function install(
     return
   }
   const { interpreter } = found
-  const { seconds } = await timed(() => installBundle({ bundle: file, folder, interpreter, proof }))
+  const { result, seconds } = await timed(() => installBundle({ bundle: file, folder, interpreter, proof }))
   row.installSeconds = seconds
+  row.isCutOff = result
   row.isInstalled = true
 }
 
