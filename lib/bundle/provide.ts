@@ -73,7 +73,8 @@ export async function provideBundle(plan: BundlePlan, options: ProvideOptions): 
     const parts = await resolveWheels({ ...plan, cache, folder, report: options.report })
     const count = `${parts.wheels.length} wheel${parts.wheels.length === 1 ? '' : 's'}`
     options.report(`verifying ${count}`)
-    await verifyWheels({ ...plan, wheels: parts.wheels, asked: askedBy(plan.requirements, parts.roots) })
+    const asked = askedBy(plan.requirements, parts.roots)
+    await verifyWheels({ ...plan, wheels: parts.wheels, asked, report: options.report })
     options.report(`packing ${count}`)
     await packBundle(parts, file)
   } finally {

@@ -85,6 +85,12 @@ describe('a bundle of local sources', () => {
     expect(wheels).toEqual(['beta-1.2-py3-none-any.whl'])
   })
 
+  it('tells of an extra that does not exist, which pip passes over', async () => {
+    const vendor = [{ name: 'alpha' }]
+    const { news } = await makeBundle(writeApp({ requirements: './vendor/alpha[nope]\n', vendor }))
+    expect(news).toContain('alpha has no extra "nope"; it has: none')
+  })
+
   it('is refused, and not kept, when the verification finds something', async () => {
     const folder = writeApp({ requirements: './vendor/false', vendor: [{ name: 'false' }] })
     const backend = join(folder, 'vendor/false/_backend/backend.py')

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { execa } from 'execa'
 import { describe, expect, it, vi } from 'vitest'
 import { unmatched } from '../../lib/bundle/build/sdist.ts'
 import { findPython } from '../../lib/bundle/find-python.ts'
@@ -80,6 +81,19 @@ describe('a dependency that has no wheel', () => {
     expect((await makeBundle(writeApp({ requirements: `alpha @ ${url}\n` }))).wheels).toEqual([
       'alpha-1.0-py3-none-any.whl',
     ])
+  })
+
+  it('is refused with what fits and what fails, where its source cannot even be read', async () => {
+    const index = await startIndex([{ name: 'app', requires: ['broken>=1'] }])
+    vi.stubEnv('PIP_INDEX_URL', index.url)
+    const folder = temporaryFolder()
+    const top = join(folder, 'broken-1.0')
+    mkdirSync(top)
+    writeFileSync(join(top, 'pyproject.toml'), 'no toml at all')
+    await execa('tar', ['-czf', join(index.folder, 'broken-1.0.tar.gz'), 'broken-1.0'], { cwd: folder })
+    await expect(makeBundle(writeApp({ requirements: 'app\n' }), ...ARM)).rejects.toThrow(
+      /^no wheel of broken>=1 fits aarch64.*, and its source cannot be used on this machine:\n[\s\S]*Ask for a version of broken/,
+    )
   })
 
   it('is refused where it is in no index at all', async () => {

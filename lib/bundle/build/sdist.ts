@@ -1,5 +1,6 @@
 import { UserError } from '../../user-error.ts'
 import { nameOf } from '../inputs/requirement-name.ts'
+import { describePlatform } from '../platform.ts'
 import type { ResolveJob } from '../resolve/resolve.ts'
 import { wheelOf } from './build.ts'
 import { downloadSource } from './source-archive.ts'
@@ -15,12 +16,22 @@ export async function buildFromIndex(
 ): Promise<string | undefined> {
   const name = nameOf(line)
   job.report(`looking for the source of ${name}, which has no wheel that fits`)
+  const sdist = await sourceOf(job, line, folder)
+  return sdist && wheelOf(job, sdist, `the source of ${name}`)
+}
+
+async function sourceOf(job: ResolveJob, line: string, folder: string): Promise<string | undefined> {
+  const name = nameOf(line)
   try {
-    const sdist = await downloadSource(job, line, folder, [`--no-binary=${name}`])
-    return await wheelOf(job, sdist, `the source of ${name}`)
+    return await downloadSource(job, line, folder, [`--no-binary=${name}`])
   } catch (error) {
-    if (error instanceof UserError && unmatched(error.message).length > 0) return undefined
-    throw error
+    if (!(error instanceof UserError)) throw error
+    if (unmatched(error.message).length > 0) return undefined
+    // pip makes the metadata of a source while it downloads it.
+    throw new UserError(
+      `no wheel of ${line} fits ${describePlatform(job.platform)}, and its source cannot be used on this machine:\n${error.message}\nAsk for a version of ${name} that has a fitting wheel, or name a .whl of it in the requirements.`,
+      { cause: error },
+    )
   }
 }
 

@@ -71,6 +71,8 @@ export async function runPip(args: readonly string[], run: PipRun): Promise<void
       ...pipEnvironment(process.env, useIndex),
       PYTHONPYCACHEPREFIX: bytecode,
       SOURCE_DATE_EPOCH,
+      // Debug information names the folder in which something was built, which is another one each time.
+      CFLAGS: `${process.env.CFLAGS ?? ''} -g0`.trim(),
     },
     extendEnv: false,
   })

@@ -22,6 +22,8 @@ export interface Needs {
   needs: Need[]
   /** Statements about single wheels, by their file. */
   mistakes: { file: string; what: string }[]
+  /** What is strange, and does no harm: pip only warns of it. */
+  notes: string[]
 }
 
 export interface NeedsQuestion {
@@ -49,7 +51,7 @@ from pip._vendor.packaging.version import InvalidVersion, Version
 import platform_markers
 
 platform_markers.use(markers, question["markers"])
-needs, mistakes, wheels = [], [], {}
+needs, mistakes, notes, wheels = [], [], [], {}
 
 def parse(text, file=None):
     try:
@@ -103,6 +105,13 @@ def visit(name, extra):
     return [(by, need) for need in wheels[name]["needs"]
             if applies(need, extra, *spelled) and not (extra and applies(need, ""))]
 
+def unknown_extras(requirement, wheel):
+    given = [canonicalize_name(extra) for extra in wheel["metadata"]["extras"]]
+    for extra in sorted(requirement.extras):
+        if canonicalize_name(extra) not in given:
+            has = ", ".join(wheel["metadata"]["extras"]) or "none"
+            notes.append('%s has no extra "%s"; it has: %s' % (wheel["name"], extra, has))
+
 def walk(queue):
     while queue:
         by, requirement = queue.pop(0)
@@ -111,6 +120,7 @@ def walk(queue):
         needs.append({"by": by, "requirement": told(requirement), "name": name,
                       "found": wheel and wheel["version"], "isMet": is_met(requirement, wheel)})
         if wheel:
+            unknown_extras(requirement, wheel)
             for extra in [""] + sorted(canonicalize_name(extra) for extra in requirement.extras):
                 queue += visit(name, extra)
 
@@ -126,7 +136,8 @@ for wheel in sorted(wheels):
             name = canonicalize_name(need.name)
             if name in wheels and name not in reached and is_met(need, wheels[name]):
                 needs.append({"by": by, "requirement": told(need), "name": name, "found": wheels[name]["version"], "isMet": True})
-json.dump({"needs": needs, "mistakes": [mistake for mistake in mistakes if mistake["file"]]}, sys.stdout)
+json.dump({"needs": needs, "mistakes": [mistake for mistake in mistakes if mistake["file"]],
+           "notes": sorted(set(notes))}, sys.stdout)
 `
 
 /** Who needs what, under the platform's markers, and whether it is there. */

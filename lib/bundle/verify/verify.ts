@@ -16,6 +16,8 @@ export interface Verification {
   asked: readonly string[]
   /** Of the laptop. */
   python: Python
+  /** Told what is strange, and does no harm. */
+  report?: (line: string) => void
 }
 
 /** Proves, as far as that goes without the target, that the wheels will work there. All that is wrong is told at once. */
@@ -38,7 +40,7 @@ export function askedBy({ lines }: Pick<Requirements, 'lines'>, roots: readonly 
   return [...written, ...roots]
 }
 
-async function findProblems({ wheels, platform, asked, python }: Verification): Promise<string[]> {
+async function findProblems({ wheels, platform, asked, python, report }: Verification): Promise<string[]> {
   const problems = wheels.map((wheel) => whyUnfit(wheel, platform)).filter((why) => why !== undefined)
   const readable: WheelContents[] = []
   for (const path of wheels.filter((wheel) => wheel.endsWith('.whl'))) {
@@ -47,6 +49,7 @@ async function findProblems({ wheels, platform, asked, python }: Verification): 
     if (contents) readable.push({ ...contents, mistakes: [...contents.mistakes, ...natives.mistakes] })
   }
   const answer = await resolveNeeds({ wheels: readable, asked, platform, python })
+  for (const note of answer.notes) report?.(note)
   return [...problems, ...problemsOf(readable, answer)]
 }
 
