@@ -59,7 +59,7 @@ describe.skipIf(!isPossible)('as root', () => {
     expect(statSync(who).uid).toBe(0)
     expect(statSync(target.path('shared/media')).uid).toBe(65534)
     const writable = ['-user', 'nobody', '-o', '-perm', '/022', '!', '-type', 'l']
-    const places = ['releases', 'venvs', 'tools', 'state', 'log'].map((name) => target.path(name))
+    const places = ['releases', 'venvs', 'wheels', 'state', 'log'].map((name) => target.path(name))
     expect(execFileSync('find', [...places, ...writable], { encoding: 'utf8' })).toBe('')
   })
 })
