@@ -536,7 +536,7 @@ def bring_wheel(target, bundle, name):
 
 SCHEMES = ("purelib", "platlib", "headers", "scripts", "data")
 ENTRY_POINT = re.compile(r"([\w.]+):([\w.]+)\s*(\[[^\]]*\])?")
-OWN_FILES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+OWN_FILES = ("RECORD", "INSTALLER", "REQUESTED")
 
 
 def plan_wheel(folder, digests):
@@ -553,14 +553,14 @@ def plan_wheel(folder, digests):
   console, gui = read_entry_points(folder / info / "entry_points.txt")
   if {"pip", "easy_install"} & set(console):
     raise Cannot("has scripts that depend on Python's version")
-  plan = {"cannot": "", "info": info, "root": "purelib", "files": [], "moved": [], "scripts": {**console, **gui}}
+  plan = {"cannot": "", "info": info, "root": "purelib", "files": [], "moved": [], "written": []}
+  plan["scripts"] = {**console, **gui}
   if (wheel["Root-Is-Purelib"] or "").lower() != "true":
     plan["root"] = "platlib"
   for name in digests:
     top, _, rest = name.partition("/")
     if not top.endswith(".data"):
-      if top != info or rest not in OWN_FILES:
-        plan["files"].append(name)
+      plan["written" if top == info and rest in OWN_FILES else "files"].append(name)
       continue
     scheme, _, rest = rest.partition("/")
     if scheme not in SCHEMES or not rest:
@@ -684,14 +684,15 @@ class LinkedWheel:
   def __init__(self, home, plan, schemes):
     self.files, self.plan, self.schemes = "%s/files/" % home, plan, schemes
     self.site = schemes[plan["root"]]
-    self.installed, self.changed, self.made = {}, {}, []
+    self.installed = {name: name for name in plan["files"] + plan["written"]}
+    self.changed, self.made, self.shared = {}, [], set()
 
   def install(self, template, tag):
     for folder in self.plan["folders"]:
       os.makedirs("%s/%s" % (self.site, folder), exist_ok=True)
     for name in self.plan["files"]:
-      link_file(self.files + name, "%s/%s" % (self.site, name))
-      self.installed[name] = name
+      if not link_file(self.files + name, "%s/%s" % (self.site, name)):
+        self.shared.add(name)
     for name, scheme, rest in self.plan["moved"]:
       self.move(name, scheme, "%s/%s" % (self.schemes[scheme], rest))
     for name, entry in self.plan["scripts"].items():
@@ -745,12 +746,14 @@ class LinkedWheel:
     return text.getvalue()
 
   def link_bytecode(self, tag):
+    """Not of a file that another wheel had brought: its bytecode tells when the other was unpacked."""
+    ending = ".%s.pyc" % tag
     for folder in self.plan["folders"]:
       source, copy = self.files + folder + "/__pycache__/", "%s/%s/__pycache__/" % (self.site, folder)
       if os.path.isdir(source):
         os.makedirs(copy, exist_ok=True)
         for name in os.listdir(source):
-          if name.endswith(".%s.pyc" % tag):
+          if name.endswith(ending) and os.path.join(folder, name[: -len(ending)] + ".py") not in self.shared:
             link_file(source + name, copy + name)
 
 
@@ -763,15 +766,17 @@ def digest_text(digest):
 
 
 def link_file(source, path):
-  """Both are the same file then, which belongs to root; a copy where links do not work, or not so many."""
+  """False if it was there. A copy where links do not work, or not so many; either way it belongs to root."""
   try:
     os.link(source, path)
   except FileExistsError:
     refuse_other_content(path, lambda: filecmp.cmp(source, path, shallow=False))
+    return False
   except OSError as error:
     if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS):
       raise
     shutil.copy2(source, path)
+  return True
 
 
 def write_new(path, content, mode=0o644):
