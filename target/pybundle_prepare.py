@@ -383,11 +383,12 @@ def link_venv(target, venv, bundle):
     schemes.update(scripts=str(venv / "bin"), data=str(venv))
 
     def link(name):
+      if name is None:
+        return check_needs(target, bundle, plans, log)
       own = dict(schemes, headers=headers_folder(venv, bundle.python, name))
       LinkedWheel(bundle.home(name), plans[name], own).install(template, bundle.python["tag"])
 
-    in_parallel(target, bundle.wheels, link)
-    check_needs(target, bundle, plans, log)
+    in_parallel(target, [None, *bundle.wheels], link)
 
 
 def headers_folder(venv, python, wheel):
@@ -399,39 +400,39 @@ def project_of(wheel):
   return re.sub(r"[-_.]+", "-", os.path.basename(wheel).split("-")[0]).lower()
 
 
-# Messages as of `pip check`, which would take longer than all the rest of an installation does.
+# Messages as of `pip check`, which would take longer than all the rest of an installation does. What only an
+# extra asks for is passed over unread.
 CHECK_NEEDS = """
-import email.parser, re, sys
+import json, re, sys
 sys.path.insert(0, sys.argv[1])
 from pip._vendor.packaging.requirements import Requirement
 
 def name_of(name):
   return re.sub("[-_.]+", "-", name).lower()
 
-headers = [email.parser.BytesHeaderParser().parse(open(path, "rb")) for path in sys.stdin.read().split("\\n") if path]
-versions = {name_of(each["Name"]): (each["Name"], each["Version"]) for each in headers}
-unmet = 0
-for each in headers:
-  for need in map(Requirement, each.get_all("Requires-Dist", [])):
+installed = json.load(sys.stdin)
+versions = {name_of(name): (name, version) for name, version, _ in installed}
+unmet = False
+for name, version, needs in installed:
+  for need in (Requirement(need) for need in needs if " or " in need or not re.search("extra *==", need)):
+    has = versions.get(name_of(need.name))
     if need.marker and not need.marker.evaluate({"extra": ""}):
       continue
-    has = versions.get(name_of(need.name))
     if has is None:
-      print(each["Name"], each["Version"], "requires", need.name + ", which is not installed.", file=sys.stderr)
+      print(name, version, "requires", need.name + ", which is not installed.", file=sys.stderr)
     elif not need.specifier.contains(has[1], prereleases=True):
-      print(each["Name"], each["Version"], "has requirement", str(need) + ", but you have", *has, file=sys.stderr)
+      print(name, version, "has requirement", str(need) + ", but you have", *has, file=sys.stderr)
     else:
       continue
-    unmet += 1
-sys.exit(unmet > 0)
+    unmet = True
+sys.exit(unmet)
 """
 
 
 def check_needs(target, bundle, plans, log):
-  paths = [str(bundle.home(name) / "files" / plan["info"] / "METADATA") for name, plan in plans.items()]
-  list_path = target.tmp / "metadata"
-  list_path.write_text("\n".join(paths))
-  with open(list_path) as stdin:
+  said = target.tmp / "needs"
+  said.write_text(json.dumps([plan["project"] for plan in plans.values()]))
+  with open(said) as stdin:
     pip = pip_folder(target, bundle.members[bundle.pip]["sha256"])
     if run_script(target, bundle.python, CHECK_NEEDS, [pip], stdin, log) is None:
       raise Failed("the bundle could not be installed", log.tail())
@@ -545,8 +546,8 @@ def plan_wheel(folder, digests):
   if len(infos) != 1:
     raise Cannot("has not one .dist-info folder")
   info = infos.pop()
-  wheel = read_headers(folder / info / "WHEEL")
-  if not (wheel["Wheel-Version"] or "").startswith("1.") or not (folder / info / "METADATA").is_file():
+  wheel, metadata = read_headers(folder / info / "WHEEL"), read_headers(folder / info / "METADATA")
+  if not (wheel["Wheel-Version"] or "").startswith("1."):
     raise Cannot("is of a kind that only pip may know")
   record = read_record(folder / info)
   check_record(record, digests)
@@ -555,6 +556,7 @@ def plan_wheel(folder, digests):
     raise Cannot("has scripts that depend on Python's version")
   plan = {"cannot": "", "info": info, "root": "purelib", "files": [], "moved": [], "written": []}
   plan["scripts"] = {**console, **gui}
+  plan["project"] = (metadata["Name"], metadata["Version"], metadata.get_all("Requires-Dist", []))
   if (wheel["Root-Is-Purelib"] or "").lower() != "true":
     plan["root"] = "platlib"
   for name in digests:
@@ -611,7 +613,6 @@ def read_entry_points(path):
 # that this user had written could still be altered through a descriptor after they became root's.
 COMPILE = """
 import importlib._bootstrap_external as importing, os, struct, sys
-os.nice(10)
 for line in sys.stdin.buffer:
   path = os.fsdecode(line[:-1])
   try:
@@ -855,13 +856,14 @@ def work_off(target, queue, results, jobs, work):
       work(jobs[struct.unpack("<I", number)[0]])
       said = {"bytes": target.report.bytes - before}
     except Cannot as reason:
-      said = {"cannot": str(reason)[:500]}
+      said = {"cannot": str(reason)[:400]}
     except Failed as failure:
-      said = {"failed": failure.reason[:500], "log": failure.log[-200:]}
+      said = {"failed": failure.reason[:400], "log": failure.log[-400:]}
     except BaseException as error:
       target.report.say(traceback.format_exc())
-      said = {"failed": str(error)[:500] or type(error).__name__, "log": ""}
-    os.write(results, json.dumps(said).encode() + b"\n")
+      said = {"failed": str(error)[:400] or type(error).__name__, "log": ""}
+    # Shorter than what a pipe takes as one.
+    os.write(results, json.dumps(said, ensure_ascii=False).encode(errors="replace") + b"\n")
     while "bytes" not in said and os.read(queue, 1 << 16):
       pass
 

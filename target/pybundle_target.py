@@ -278,6 +278,7 @@ def wait_for_migration(target, rollout):
     if record["status"] == "done":
       return done("migrated")
     log = last_lines(target.log_path("migrate-" + rollout))
+    target.report.logs[target.log_path("migrate-" + rollout)] = 0
     if record["status"] == "failed":
       raise Failed("migrate_command failed with exit code %s" % record["code"], log)
     if not alive:
@@ -449,8 +450,9 @@ def app_log_since(target, sizes, began):
     with contextlib.suppress(OSError, subprocess.SubprocessError):
       output = subprocess.run(journal, stdout=subprocess.PIPE, timeout=10).stdout
       said.append(output.decode(errors="replace").strip())
-  grown = [path for path, size in log_sizes(target).items() if size > sizes.get(path, 0)]
-  return "\n".join(said + [last_lines(path, sizes.get(path, 0)) for path in grown])
+  grown = {path: sizes.get(path, 0) for path, size in log_sizes(target).items() if size > sizes.get(path, 0)}
+  target.report.logs.update(grown)
+  return "\n".join(said + [last_lines(path, begin) for path, begin in grown.items()])
 
 
 def log_sizes(target):
@@ -668,7 +670,7 @@ class Target:
     return self.log / (name + ".log")
 
   def open_log(self, name):
-    return Log(self.log_path(name))
+    return self.report.heed(Log(self.log_path(name)))
 
 
 class Log:
@@ -1046,9 +1048,14 @@ def read_command(environment):
 class Report:
   def __init__(self):
     self.phases, self.bytes, self.log, self.about, self.told = {}, 0, None, "", 0
+    self.logs = {}  # what this command has written of each, from where on
 
   def open_log(self, path):
-    self.log = Log(path)
+    self.log = self.heed(Log(path))
+
+  def heed(self, log):
+    self.logs.setdefault(log.path, log.begin)
+    return log
 
   def say(self, text):
     line = ("%s %s%s\n" % (utc_now(), self.about, text)).encode(errors="backslashreplace")
@@ -1064,6 +1071,22 @@ class Report:
       yield
     finally:
       self.phases[name] = round(self.phases.get(name, 0) + time.monotonic() - began, 3)
+
+
+def send_logs(target, command):
+  """Whole, for who has to find out why; create-only, and of no importance to the verdict."""
+  parts = []
+  for path, begin in target.report.logs.items():
+    with contextlib.suppress(OSError), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as log:
+      log.seek(max(begin, log.seek(0, os.SEEK_END) - MAX_REPORT_BYTES))
+      parts.append(b"==> %s <==\n%s" % (path.name.encode(), log.read()))
+  name = re.sub(r"[^\w.-]", "-", os.environ.get("AWS_SSM_INSTANCE_ID") or os.uname().nodename)
+  at = now().strftime("%Y%m%dT%H%M%S%fZ")
+  key = "%s/%s/reports/%s/%s-%s.log" % (target.environment, target.app, name, at, command.action)
+  with contextlib.suppress(Failed, OSError):
+    target.bucket.create(key, b"\n".join(parts))
+    return {"report": key}
+  return {}
 
 
 def print_verdict(verdict):
@@ -1103,6 +1126,8 @@ def main():
     verdict = {"outcome": "failed", "reason": "%s%s" % (bug, error)}
   report.say("%s. %s" % (verdict["outcome"], verdict["reason"]))
   said = {"action": command.action, "outcome": "", "current": target and target.current()}
+  if verdict["outcome"] in ("failed", "reverted") and report.logs:
+    said.update(send_logs(target, command))
   said.update(verdict, phases=report.phases, bytes=report.bytes)
   print_verdict(dict(said, release=command.release))
   return EXIT_CODES[verdict["outcome"]]

@@ -80,6 +80,8 @@ export function filesAsTarGz(files: Record<string, string>): Promise<Buffer> {
 export interface ReleaseParts {
   code: Buffer
   wheels?: Wheel[]
+  /** Files of wheels that are there already, in the place of `wheels`. */
+  wheelFiles?: string[]
   platform?: Partial<Platform>
 }
 
@@ -94,16 +96,16 @@ export const SCOPE = { environment: 'staging', app: 'guestbook' }
 export async function publishRelease(
   bucket: BucketAndMetadata,
   folder: string,
-  { code, wheels = [{ name: 'alpha', version: '1.0' }], platform }: ReleaseParts,
+  { code, wheels = [{ name: 'alpha', version: '1.0' }], wheelFiles, platform }: ReleaseParts,
 ): Promise<PublishedRelease> {
   await mkdir(folder, { recursive: true })
   const python = await thisPython()
-  const file = join(folder, `${sha256(JSON.stringify([wheels, platform]))}.pybundle`)
+  const file = join(folder, `${sha256(JSON.stringify([wheelFiles ?? wheels, platform]))}.pybundle`)
   const bundle = await packBundle(
     {
       platform: { ...python.platform, ...platform },
       roots: [],
-      wheels: await Promise.all(wheels.map((wheel) => writeWheel(folder, wheel))),
+      wheels: wheelFiles ?? (await Promise.all(wheels.map((wheel) => writeWheel(folder, wheel)))),
       pip: python.pip,
     },
     file,

@@ -1,6 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
 import { prepareDocumentContent } from '../../lib/stack/prepare-document.ts'
 import { openCredentialStore } from '../../local/credentials.ts'
 import { type Service, ServiceError, startEndpoint } from '../../local/http/endpoint.ts'
@@ -15,6 +16,7 @@ export interface BucketAndMetadata {
   /** The newest version. */
   body(key: string): Buffer
   forget(key: string): void
+  keys(): string[]
   /** Whether the instance has a role at all. */
   hasRole: boolean
   /** Keys in the order they were fetched. */
@@ -39,8 +41,12 @@ export async function startBucketAndMetadata(folder: string): Promise<BucketAndM
   const faults: Fault[] = []
   const events = new EventEmitter()
   const credentials = openCredentialStore(folder)
-  const s3: Service = async ({ url, headers }, response) => {
+  const s3: Service = async ({ method, url, headers, body }, response) => {
     const key = decodeURIComponent(url.pathname.replace(/^\/[^/]+\//, ''))
+    if (method === 'PUT') {
+      server.put(key, await buffer(body))
+      return void response.end()
+    }
     const version = url.searchParams.get('versionId')
     const found = objects.findLast((one) => one.key === key && (!version || one.versionId === version))
     fetched.push(key)
@@ -71,6 +77,7 @@ export async function startBucketAndMetadata(folder: string): Promise<BucketAndM
       if (!found) throw new Error(`no object "${key}"`)
       return found.body
     },
+    keys: () => objects.map(({ key }) => key),
     forget(key) {
       objects.splice(0, objects.length, ...objects.filter((one) => one.key !== key))
     },

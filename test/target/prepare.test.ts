@@ -112,6 +112,21 @@ describe('prepare', () => {
     expect((await target.run('status')).verdict.prepared).not.toContain(release.id)
   })
 
+  it('sends the whole logs of what failed to reports/, beside the last lines in its verdict', async () => {
+    target.environment.AWS_SSM_INSTANCE_ID = 'i-0123456789abcdef0'
+    const many = 'prepare_command = "seq -f line%g 1000; exit 3"'
+
+    const { verdict } = await target.run('prepare', await publish({}, [many]))
+
+    expect(verdict.report).toMatch(
+      /^staging\/guestbook\/reports\/i-0123456789abcdef0\/\d+T\d+Z-prepare\.log$/,
+    )
+    const report = workshop.bucket.body(verdict.report ?? '').toString()
+    expect(report).toContain('line1\nline2\n')
+    expect(report).toContain('prepare_command failed')
+    expect(report).not.toContain('お茶がない')
+  })
+
   it('keeps its verdict on one line of 2,000 bytes whatever a hook prints', async () => {
     const flood = `python -c 'print(\\"お茶\\\\x1b[31m\\\\\\"\\" * 100000)'; exit 1`
     const { verdict } = await target.run('prepare', await publish({}, [`prepare_command = "${flood}"`]))
