@@ -535,11 +535,15 @@ class Target:
     try:
       self.end_orphans()
       self.heed(command)
-      for path in entries(self.tmp):
-        remove(path)
+      self.empty_tmp()
       yield
+      self.empty_tmp()
     finally:
       os.close(self.lock)
+
+  def empty_tmp(self):
+    for path in entries(self.tmp):
+      remove(path)
 
   def lay_out(self):
     for folder in (self.releases, self.venvs, self.wheels, self.log, self.tmp):

@@ -82,6 +82,8 @@ export interface ReleaseParts {
   wheels?: Wheel[]
   /** Files of wheels that are there already, in the place of `wheels`. */
   wheelFiles?: string[]
+  /** The file of another pip than this Python's own. */
+  pip?: string
   platform?: Partial<Platform>
 }
 
@@ -96,17 +98,17 @@ export const SCOPE = { environment: 'staging', app: 'guestbook' }
 export async function publishRelease(
   bucket: BucketAndMetadata,
   folder: string,
-  { code, wheels = [{ name: 'alpha', version: '1.0' }], wheelFiles, platform }: ReleaseParts,
+  { code, wheels = [{ name: 'alpha', version: '1.0' }], wheelFiles, pip, platform }: ReleaseParts,
 ): Promise<PublishedRelease> {
   await mkdir(folder, { recursive: true })
   const python = await thisPython()
-  const file = join(folder, `${sha256(JSON.stringify([wheelFiles ?? wheels, platform]))}.pybundle`)
+  const file = join(folder, `${sha256(JSON.stringify([wheelFiles ?? wheels, pip, platform]))}.pybundle`)
   const bundle = await packBundle(
     {
       platform: { ...python.platform, ...platform },
       roots: [],
       wheels: wheelFiles ?? (await Promise.all(wheels.map((wheel) => writeWheel(folder, wheel)))),
-      pip: python.pip,
+      pip: pip ?? python.pip,
     },
     file,
   )

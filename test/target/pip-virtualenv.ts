@@ -7,13 +7,42 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   writeFileSync,
 } from 'node:fs'
 import { join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { offline } from '../examples/python.ts'
+import type { ReleaseParts } from './artifacts.ts'
+import type { TestTarget } from './target.ts'
+import { thisPython } from './this-python.ts'
+import { project, type Workshop } from './workshop.ts'
 
 const run = promisify(execFile)
+
+/** Prepares what is asked for, and says in which files that differs from what real pip makes of the same bundle. */
+export async function differencesFromPip(
+  workshop: Workshop,
+  target: TestTarget,
+  parts: Partial<ReleaseParts>,
+  home = target.home,
+) {
+  const release = await workshop.publish({ 'pyproject.toml': project() }, parts)
+  const { verdict } = await target.run('prepare', release)
+  if (verdict.outcome !== 'done') throw new Error(JSON.stringify(verdict))
+  const [id = ''] = readdirSync(join(home, 'venvs'))
+  const venv = join(home, 'venvs', id)
+  const ours = listing(venv)
+  renameSync(venv, `${venv}.ours`)
+  const bundle = workshop.bucket.body('staging/guestbook/bundles/a.pybundle')
+  await makeWithPip((await thisPython()).executable, bundle, venv, join(home, 'pip'))
+  const theirs = listing(venv)
+  renameSync(venv, `${venv}.theirs`)
+  renameSync(`${venv}.ours`, venv)
+  const names = [...new Set([...Object.keys(ours), ...Object.keys(theirs)])]
+  const differ = names.filter((name) => ours[name] !== theirs[name])
+  return Object.fromEntries(differ.map((name) => [name, { ours: ours[name], pip: theirs[name] }]))
+}
 
 /** What real pip makes of a bundle at this path, offline, with the pip that the bundle carries. */
 export async function makeWithPip(python: string, bundle: Buffer, venv: string, work: string): Promise<void> {

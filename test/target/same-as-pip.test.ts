@@ -1,17 +1,14 @@
-import { readdirSync, renameSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Wheel } from './artifacts.ts'
-import { listing, makeWithPip } from './pip-virtualenv.ts'
-import { pythonOutput, type TestTarget } from './target.ts'
-import { thisPython } from './this-python.ts'
+import { differencesFromPip } from './pip-virtualenv.ts'
+import { pythonOutput } from './target.ts'
 import { project, Workshop } from './workshop.ts'
 
 let workshop: Workshop
-let python: string
 beforeAll(async () => {
   workshop = await Workshop.open('same')
-  python = (await thisPython()).executable
 })
 afterAll(() => workshop.close())
 
@@ -96,14 +93,14 @@ const WHEELS: Wheel[] = [
 describe('a virtualenv of links', () => {
   it('is, file by file, the one that pip makes', async () => {
     const target = await workshop.newTarget()
-    expect(await differences(target, WHEELS)).toEqual({})
+    expect(await differencesFromPip(workshop, target, { wheels: WHEELS })).toEqual({})
     expect(target.read('log/deploy.log')).not.toContain('installing with pip')
   })
 
   it('is the one that pip makes also where its path is too long for a first line', async () => {
     const target = await workshop.newTarget({ base: `/opt/${'long/'.repeat(25)}` })
     const home = join(target.root, 'opt', 'long/'.repeat(25), 'guestbook')
-    expect(await differences(target, WHEELS.slice(0, 2), home)).toEqual({})
+    expect(await differencesFromPip(workshop, target, { wheels: WHEELS.slice(0, 2) }, home)).toEqual({})
   })
 
   it('is left to pip where two wheels have different files for one path', async () => {
@@ -113,7 +110,7 @@ describe('a virtualenv of links', () => {
       version: '1.0',
       files: { 'tests.py': `"${name}"\n` },
     }))
-    expect(await differences(target, wheels)).toEqual({})
+    expect(await differencesFromPip(workshop, target, { wheels })).toEqual({})
     expect(target.read('log/deploy.log')).toContain('installing with pip, as two wheels have different files')
   })
 
@@ -121,7 +118,9 @@ describe('a virtualenv of links', () => {
     const target = await workshop.newTarget()
     const entry = '[console_scripts]\neasy_install = alpha:main\n'
     const files = { 'alpha.py': '', 'alpha-1.0.dist-info/entry_points.txt': entry }
-    expect(await differences(target, [{ name: 'alpha', version: '1.0', files }])).toEqual({})
+    expect(
+      await differencesFromPip(workshop, target, { wheels: [{ name: 'alpha', version: '1.0', files }] }),
+    ).toEqual({})
   })
 
   it('has the very files of the store, its bytecode too', async () => {
@@ -138,23 +137,3 @@ describe('a virtualenv of links', () => {
     expect(said).toMatch(/^1\.0 .*__pycache__.*alpha\/__init__\.py$/)
   })
 })
-
-async function differences(target: TestTarget, wheels: Wheel[], home = target.home) {
-  const release = await workshop.publish({ 'pyproject.toml': project() }, { wheels })
-  const { verdict } = await target.run('prepare', release)
-  expect(verdict.outcome).toBe('done')
-  const [id = ''] = readdirSync(join(home, 'venvs'))
-  const venv = join(home, 'venvs', id)
-  const ours = listing(venv)
-  renameSync(venv, `${venv}.ours`)
-  await makeWithPip(
-    python,
-    workshop.bucket.body('staging/guestbook/bundles/a.pybundle'),
-    venv,
-    join(home, 'pip'),
-  )
-  const theirs = listing(venv)
-  const names = [...new Set([...Object.keys(ours), ...Object.keys(theirs)])]
-  const differ = names.filter((name) => ours[name] !== theirs[name])
-  return Object.fromEntries(differ.map((name) => [name, { ours: ours[name], pip: theirs[name] }]))
-}

@@ -83,12 +83,13 @@ export class TestTarget {
     this.#script = join(root, '_script.sh')
   }
 
-  runAs(python: string, prefix: string[]): void {
+  /** `runner`: what runs the program, which it finds open as the third file. */
+  runAs(python: string, prefix: string[], runner = '/dev/fd/3'): void {
     this.#prefix = prefix
     const program = readFileSync(PROGRAM, 'utf8')
     writeFileSync(
       this.#script,
-      `exec ${python} -I /dev/fd/3 3<<'PYBUNDLE_TARGET'\n${program}\nPYBUNDLE_TARGET\n`,
+      `exec ${python} -I ${runner} 3<<'PYBUNDLE_TARGET'\n${program}\nPYBUNDLE_TARGET\n`,
     )
   }
 
