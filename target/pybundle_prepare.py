@@ -416,14 +416,14 @@ unmet = False
 for name, version, needs in installed:
   for need in (Requirement(need) for need in needs if " or " in need or not re.search("extra *==", need)):
     has = versions.get(name_of(need.name))
+    if has and need.specifier.contains(has[1], prereleases=True):
+      continue
     if need.marker and not need.marker.evaluate({"extra": ""}):
       continue
-    if has is None:
-      print(name, version, "requires", need.name + ", which is not installed.", file=sys.stderr)
-    elif not need.specifier.contains(has[1], prereleases=True):
+    if has:
       print(name, version, "has requirement", str(need) + ", but you have", *has, file=sys.stderr)
     else:
-      continue
+      print(name, version, "requires", need.name + ", which is not installed.", file=sys.stderr)
     unmet = True
 sys.exit(unmet)
 """
@@ -626,7 +626,7 @@ for line in sys.stdin.buffer:
   sys.stdout.buffer.flush()
 """
 COMPILED_AT_ONCE = 50  # names: few enough for a pipe to hold them while the first are being compiled
-USED_OF_PIP = r"pip/(_vendor/)?__init__\.py|pip/_vendor/(packaging|tomli)/.*"
+USED_OF_PIP = r"pip/(_vendor/)?__init__\.py|pip/_vendor/(packaging|pyparsing|tomli)/.*"
 
 
 class Compiler:
