@@ -54,6 +54,38 @@ describe(`killed at any step (seed ${SEED})`, () => {
     })
   })
 
+  it('prepare on a disk that is full from any step on says so, and the next one makes the same', async () => {
+    const target = await tracedTarget()
+    const old = await workshop.publishApp({ says: 'old' })
+    await target.deploy(old)
+    const next = await workshop.publishApp({ says: 'full' }, { wheels: wheelsOf('1.5') })
+    const keepState = snapshot(target)
+    const made = await wholeRun(target, 'prepare', next)
+    const whole = alike(listing(target.home))
+    await eachStep(made.steps, async (step) => {
+      keepState.restore()
+      target.environment.TRACE_FULL = String(step)
+      const { verdict } = await target.run('prepare', next)
+      delete target.environment.TRACE_FULL
+      if (verdict.outcome !== 'done') {
+        expect(verdict).toMatchObject({ outcome: 'failed', current: old.id })
+        expect(verdict.reason).toMatch(/No space left|prepare_command failed|could not be/)
+      }
+      expect((await target.run('prepare', next)).verdict).toMatchObject({ outcome: 'done', current: old.id })
+      expect(alike(listing(target.home))).toEqual(whole)
+    })
+  })
+
+  it('prepare on a file system that takes no change at all says so', async () => {
+    const target = await tracedTarget()
+    target.environment.TRACE_READ_ONLY = 'yes'
+    const { verdict } = await target.run('prepare', await workshop.publishApp())
+    expect(verdict).toMatchObject({
+      outcome: 'failed',
+      reason: expect.stringMatching(/Read-only file system/),
+    })
+  })
+
   it('activate serves one release or the other, and the next one finishes the work', async () => {
     const target = await tracedTarget(await workshop.newServingTarget())
     const releases = [await workshop.publishApp({ says: 'one' }), await workshop.publishApp({ says: 'two' })]
@@ -174,7 +206,7 @@ function served(target: TestTarget): string {
 
 /** Without what tells of time: logs, locks. */
 function alike(files: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(files).filter(([name]) => !/^(log|state)\//.test(name)))
+  return Object.fromEntries(Object.entries(files).filter(([name]) => !/^(log|state|shared\/pid)/.test(name)))
 }
 
 /** https://en.wikipedia.org/wiki/Linear_congruential_generator, the numbers of POSIX. */
