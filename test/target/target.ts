@@ -93,6 +93,13 @@ export class TestTarget {
     )
   }
 
+  /** Where waiting as long as the program does would take too long. */
+  alterProgram(from: string, to: string): void {
+    const script = readFileSync(this.#script, 'utf8')
+    if (!script.includes(from)) throw new Error(`the program has no "${from}"`)
+    writeFileSync(this.#script, script.replace(from, to))
+  }
+
   /** Starts the step in its own process group, as the agent does. */
   start(action: Action, release?: PublishedRelease, { token = 1, rollout = '' }: Asked = {}): Step {
     const [command = 'sh', ...args] = [...this.#prefix, 'sh', this.#script]
