@@ -163,20 +163,23 @@ json.dump(toml.loads(sys.stdin.buffer.read().decode()), sys.stdout, default=str)
 def read_toml(target, file, venv):
   marker = target.ready_venvs()[venv]
   with open(file, "rb") as stream, target.open_log("prepare") as log:
-    content = run_script(target, marker["python"], READ_TOML, [pip_folder(target, marker["pip"])], stream, log)
+    content = run_with_pip(target, marker["python"], marker["pip"], READ_TOML, stream, log)
     if content is None:
       raise Failed("%s cannot be read" % file.name, log.tail())
   return json.loads(content)
 
 
-def run_script(target, python, script, arguments, stdin, log):
+def run_with_pip(target, python, pip, script, stdin, log):
   """What a script says that may import from the uploaded pip, as the app's user; None when it fails."""
-  command = [python["path"], "-IS", "-c", script, *map(str, arguments)]
-  settings = {"env": plain_environment(target), "cwd": "/", "pass_fds": (target.work_lock,)}
-  said = subprocess.run(
-    command, stdin=stdin, stdout=subprocess.PIPE, stderr=log, preexec_fn=target.become_user, **settings
-  )
+  command = [python["path"], "-IS", "-c", script, pip_folder(target, pip)]
+  streams = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": log}
+  said = subprocess.run(command, preexec_fn=target.become_user, **streams, **apart(target))
   return said.stdout if said.returncode == 0 else None
+
+
+def apart(target):
+  """Nothing of this process's own, but the lock by which the next command finds what this one left."""
+  return {"env": plain_environment(target), "cwd": "/", "pass_fds": (target.work_lock,)}
 
 
 def link_shared_path(target, code, name):
@@ -209,8 +212,9 @@ class Bundle:
     self.python = choose_python(self.manifest["platform"])
     self.wheels = sorted(name for name in self.members if name.startswith("wheels/"))
     self.pip = next((name for name in self.members if name.startswith("tools/pip-")), None)
-    if self.pip is None:
-      raise Failed("the bundle has no tools/pip-*.whl to install with")
+    if self.pip is None or "requirements.txt" not in self.members:
+      raise Failed("the bundle has no requirements.txt, or no tools/pip-*.whl to install with")
+    self.all = [*self.wheels, self.pip]
 
   def read_directory(self):
     """In a file with a hole, in which all stands where it stands in the bundle."""
@@ -257,15 +261,19 @@ class Bundle:
       start = begin + 30 + sum(struct.unpack("<26xHH", header)) if len(header) == 30 else end
       file.truncate(start + self.members[name]["size"])
     digest = sha256_of_file(path, start)
-    if digest != self.members[name]["sha256"]:
+    if digest != self.digest(name):
       raise Failed('"%s" in the bundle is damaged: its sha256 is %s' % (name, digest))
     return start
 
+  def digest(self, name):
+    return self.members[name]["sha256"]
+
   def home(self, name):
-    return self.target.wheels / self.members[name]["sha256"]
+    """In the store."""
+    return self.target.wheels / self.digest(name)
 
   def missing(self):
-    return [name for name in [*self.wheels, self.pip] if not (self.home(name) / "plan.json").exists()]
+    return [name for name in self.all if not (self.home(name) / "plan.json").exists()]
 
 
 def choose_python(wanted):
@@ -334,17 +342,17 @@ def installer(target):
 
 
 def build_venv(target, bundle, bytecode=True):
-  members, wanted = bundle.members, installer(target)
-  id = sha256_of(json.dumps([members["requirements.txt"]["sha256"], bundle.python, wanted], sort_keys=True))[:12]
+  makes = [bundle.digest("requirements.txt"), bundle.python, installer(target)]
+  id = sha256_of(json.dumps(makes, sort_keys=True))[:12]
   marker = target.ready_venvs().get(id)
   if marker is None:
-    marker = {"bundles": [], "python": bundle.python, "pip": members[bundle.pip]["sha256"], "installer": wanted}
-    marker["wheels"] = [members[name]["sha256"] for name in [*bundle.wheels, bundle.pip]]
+    marker = {"bundles": [], "python": bundle.python, "installer": installer(target)}
+    marker.update(pip=bundle.digest(bundle.pip), wheels=[bundle.digest(name) for name in bundle.all])
     fill_store(target, bundle, bytecode)
     with target.report.phase("install"):
       make_venv(target, target.venvs / id, bundle)
       os.sync()  # once, before the markers: much cheaper than for each file, and as safe
-    for name in [*bundle.wheels, bundle.pip]:
+    for name in bundle.all:
       mark_wheel(bundle.home(name))
   marker["bundles"] = marker["bundles"][-20:] + [bundle.pinned["digest"]]
   write_json(target.venvs / id / ".ready", marker)
@@ -364,8 +372,7 @@ def create_empty(target, venv, bundle, log):
   """By the machine's own interpreter, before anything uploaded is in it; `-S`: it reads no .pth at all."""
   target.discard(venv)
   command = [bundle.python["path"], "-IS", "-m", "venv", "--without-pip", venv]
-  settings = {"env": plain_environment(target), "cwd": "/", "pass_fds": (target.work_lock,)}
-  made = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **settings)
+  made = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **apart(target))
   if made.returncode != 0:
     raise Failed("the virtualenv could not be made", log.tail())
 
@@ -378,7 +385,7 @@ def link_venv(target, venv, bundle):
       raise Cannot("%s %s" % (name, plan["cannot"]))
   with target.open_log("install") as log:
     create_empty(target, venv, bundle, log)
-    template = script_template(pip_folder(target, bundle.members[bundle.pip]["sha256"]))
+    template = script_template(pip_folder(target, bundle.digest(bundle.pip)))
     schemes = {name: str(venv / path) for name, path in bundle.python["schemes"].items()}
     schemes.update(scripts=str(venv / "bin"), data=str(venv))
 
@@ -392,7 +399,8 @@ def link_venv(target, venv, bundle):
 
 
 def headers_folder(venv, python, wheel):
-  return "%s/include/site/python%s/%s" % (venv, ".".join(python["version"].split(".")[:2]), project_of(wheel))
+  minor = ".".join(python["version"].split(".")[:2])
+  return "%s/include/site/python%s/%s" % (venv, minor, project_of(wheel))
 
 
 def project_of(wheel):
@@ -433,8 +441,8 @@ def check_needs(target, bundle, plans, log):
   said = target.tmp / "needs"
   said.write_text(json.dumps([plan["project"] for plan in plans.values()]))
   with open(said) as stdin:
-    pip = pip_folder(target, bundle.members[bundle.pip]["sha256"])
-    if run_script(target, bundle.python, CHECK_NEEDS, [pip], stdin, log) is None:
+    pip = bundle.digest(bundle.pip)
+    if run_with_pip(target, bundle.python, pip, CHECK_NEEDS, stdin, log) is None:
       raise Failed("the bundle could not be installed", log.tail())
 
 
@@ -474,7 +482,8 @@ def pip_venv(target, venv, bundle):
       shutil.copyfileobj(source, copy, 1 << 20)
     part.unlink()
   environment = dict(plain_environment(target), PIP_CONFIG_FILE="/dev/null")
-  fill = [venv / "bin/python", "-I", "-c", INSTALL, pip_folder(target, bundle.members[bundle.pip]["sha256"])]
+  pip = pip_folder(target, bundle.digest(bundle.pip))
+  fill = [venv / "bin/python", "-I", "-c", INSTALL, pip]
   with target.open_log("install") as log:
     create_empty(target, venv, bundle, log)
     with target.lent_to_user(venv):
@@ -491,7 +500,7 @@ def pip_venv(target, venv, bundle):
 def fill_store(target, bundle, bytecode):
   tag = bundle.python["tag"] if bytecode else None
   absent = set(bundle.missing())
-  wanted = [name for name in [*bundle.wheels, bundle.pip] if name in absent or not has_bytecode(bundle.home(name), tag)]
+  wanted = [name for name in bundle.all if name in absent or not has_bytecode(bundle.home(name), tag)]
   wanted.sort(key=lambda name: -bundle.members[name]["size"])
   compiler = Compiler(target, bundle.python)
 
@@ -502,7 +511,7 @@ def fill_store(target, bundle, bytecode):
       sources = compiler.sources(bundle.home(name), only=USED_OF_PIP if name == bundle.pip else "")
       compiler.compile(bundle.home(name), sources)
 
-  target.report.say("fetching %d wheels of %d" % (len(absent), len(bundle.wheels) + 1))
+  target.report.say("fetching %d wheels of %d" % (len(absent), len(bundle.all)))
   with target.report.phase("wheels"):
     in_parallel(target, wanted, bring)
 
@@ -522,7 +531,7 @@ def newest(path):
 
 
 def bring_wheel(target, bundle, name):
-  part, home = target.tmp / bundle.members[name]["sha256"], bundle.home(name)
+  part, home = target.tmp / bundle.digest(name), bundle.home(name)
   bundle.fetch(name, part)
   target.discard(home)
   home.mkdir()
@@ -567,7 +576,8 @@ def plan_wheel(folder, digests):
     scheme, _, rest = rest.partition("/")
     if scheme not in SCHEMES or not rest:
       raise Cannot('has "%s"' % name[:80])
-    if scheme != "scripts" or re.sub(r"(\.exe|-script\.py|\.pya)$", "", os.path.basename(rest)) not in plan["scripts"]:
+    stem = re.sub(r"(\.exe|-script\.py|\.pya)$", "", os.path.basename(rest))
+    if scheme != "scripts" or stem not in plan["scripts"]:  # which is made anew
       plan["moved"].append([name, scheme, rest])
   plan["folders"] = sorted({os.path.dirname(name) for name in plan["files"]})
   return plan
@@ -625,6 +635,7 @@ for line in sys.stdin.buffer:
   sys.stdout.buffer.write(struct.pack("<I", len(bytecode)) + bytes(bytecode))
   sys.stdout.buffer.flush()
 """
+MAX_BYTECODE = 64 << 20
 COMPILED_AT_ONCE = 50  # names: few enough for a pipe to hold them while the first are being compiled
 USED_OF_PIP = r"pip/(_vendor/)?__init__\.py|pip/_vendor/(packaging|pyparsing|tomli)/.*"
 
@@ -656,15 +667,16 @@ class Compiler:
       self.process.stdin.flush()
       for _ in paths:
         (length,) = struct.unpack("<I", self.process.stdout.read(4))
+        if length > MAX_BYTECODE:
+          raise ValueError(length)
         yield self.process.stdout.read(length)
-    except (OSError, struct.error):
-      raise Failed("the bytecode could not be compiled: the process that does it ended", "")
+    except (OSError, ValueError, struct.error):
+      raise Failed("the bytecode could not be compiled: the process that does it ended")
 
   def start(self):
     command = [self.python["path"], "-IS", "-W", "ignore", "-c", COMPILE]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    settings = {"env": plain_environment(self.target), "cwd": "/", "pass_fds": (self.target.work_lock,)}
-    return subprocess.Popen(command, preexec_fn=self.target.become_user, **pipes, **settings)
+    return subprocess.Popen(command, preexec_fn=self.target.become_user, **pipes, **apart(self.target))
 
 
 def cached(path, tag):
@@ -754,7 +766,8 @@ class LinkedWheel:
       if os.path.isdir(source):
         os.makedirs(copy, exist_ok=True)
         for name in os.listdir(source):
-          if name.endswith(ending) and os.path.join(folder, name[: -len(ending)] + ".py") not in self.shared:
+          source_name = os.path.join(folder, name[: -len(ending)] + ".py")
+          if name.endswith(ending) and source_name not in self.shared:
             link_file(source + name, copy + name)
 
 
@@ -797,11 +810,10 @@ def refuse_other_content(path, is_same):
 
 def script_template(pip):
   """The text that this pip writes into scripts, read out of its source: it differs between its versions."""
-  for path, pattern in (
-    ("pip/_internal/operations/install/wheel.py", r'script_template = textwrap\.dedent\(\s*"""\\\n(.*?)"""'),
-    ("pip/_vendor/distlib/scripts.py", r"SCRIPT_TEMPLATE = r'''(.*?)'''"),
-  ):
-    found = re.search(pattern, (pip / path).read_text("utf-8"), re.DOTALL)
+  own = ("_internal/operations/install/wheel.py", r'script_template = textwrap\.dedent\(\s*"""\\\n(.*?)"""')
+  older = ("_vendor/distlib/scripts.py", r"SCRIPT_TEMPLATE = r'''(.*?)'''")
+  for path, pattern in (own, older):
+    found = re.search(pattern, (pip / "pip" / path).read_text("utf-8"), re.DOTALL)
     if found:
       return textwrap.dedent(found[1])
   raise Cannot("this pip writes scripts in a way of its own")
@@ -887,7 +899,8 @@ class Unpacking:
     """The sha256 of each file by its name, as RECORD has it."""
     links = []
     try:
-      for name, kind, mode, to, content in zip_entries(file) if zipfile.is_zipfile(file) else tar_entries(file):
+      read_entries = zip_entries if zipfile.is_zipfile(file) else tar_entries
+      for name, kind, mode, to, content in read_entries(file):
         if mode & 0o7000 and kind == "file":
           raise Failed('"%s" in the archive is setuid, setgid or sticky' % name[:80])
         if kind == "folder":

@@ -194,8 +194,8 @@ def load_prepare_program(target):
 
 def fetch_document(target, source):
   target.report.say("fetching document %s" % source["document"])
-  content = target.aws.ask_ssm("GetDocument", Name=source["document"], VersionName=source["version"])["Content"]
-  lines = json.loads(content)["mainSteps"][0]["inputs"]["runCommand"]
+  document = target.aws.ask_ssm("GetDocument", Name=source["document"], VersionName=source["version"])
+  lines = json.loads(document["Content"])["mainSteps"][0]["inputs"]["runCommand"]
   return "".join(line + "\n" for line in lines[1:-1]).encode()  # they stand between `cat <<X` and `X`
 
 
@@ -450,7 +450,8 @@ def app_log_since(target, sizes, began):
     with contextlib.suppress(OSError, subprocess.SubprocessError):
       output = subprocess.run(journal, stdout=subprocess.PIPE, timeout=10).stdout
       said.append(output.decode(errors="replace").strip())
-  grown = {path: sizes.get(path, 0) for path, size in log_sizes(target).items() if size > sizes.get(path, 0)}
+  grown = {path: sizes.get(path, 0) for path in log_sizes(target)}
+  grown = {path: begin for path, begin in grown.items() if path.lstat().st_size > begin}
   target.report.logs.update(grown)
   return "\n".join(said + [last_lines(path, begin) for path, begin in grown.items()])
 
@@ -770,7 +771,8 @@ class Aws:
   def ask_ssm(self, operation, **parameters):
     headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "AmazonSSM." + operation}
     body = json.dumps(parameters).encode()
-    answer = self.ask("ssm", "POST", self.endpoint("ssm") + "/", lambda answer: answer.read(), headers, body)
+    url = self.endpoint("ssm") + "/"
+    answer = self.ask("ssm", "POST", url, lambda answer: answer.read(), headers, body)
     if answer is None:
       raise Failed("SSM has no %s here" % operation)
     return json.loads(answer)

@@ -2,6 +2,7 @@
 
 python floor.py FOLDER WHEEL...
 """
+
 import hashlib
 import json
 import multiprocessing

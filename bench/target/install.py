@@ -2,6 +2,7 @@
 
 python install.py FOLDER_OF_THE_PROGRAM RELEASE_RECORD bytecode|plain|again
 """
+
 import importlib
 import json
 import os
@@ -24,4 +25,8 @@ with target.locked(command):
   seconds = time.perf_counter() - began
 usage = os.times()
 cpu = usage.user + usage.system + usage.children_user + usage.children_system
-print(json.dumps({"seconds": seconds, "cpu": cpu, "venv": str(target.venvs / venv), "phases": target.report.phases}))
+print(
+  json.dumps(
+    {"seconds": seconds, "cpu": cpu, "venv": str(target.venvs / venv), "phases": target.report.phases}
+  )
+)

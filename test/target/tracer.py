@@ -6,6 +6,7 @@ TRACE_KILL: the number of the step before which it is killed. TRACE_WHOLE: with 
 time-out; otherwise alone, and what it has started lives on. TRACE_STEPS: a file for the names of all steps.
 TRACE_FULL: the number of the step from which on the disk takes nothing more; TRACE_READ_ONLY: it never did.
 """
+
 import contextlib
 import errno
 import mmap
@@ -16,7 +17,16 @@ import struct
 import sys
 
 CHANGES = ("os.", "subprocess.", "fcntl.flock")
-HARMLESS = {"os.listdir", "os.scandir", "os.putenv", "os.unsetenv", "os.walk", "os.fwalk", "os.kill", "os.killpg"}
+HARMLESS = {
+  "os.listdir",
+  "os.scandir",
+  "os.putenv",
+  "os.unsetenv",
+  "os.walk",
+  "os.fwalk",
+  "os.kill",
+  "os.killpg",
+}
 PROCESSES = {"os.fork", "os.exec", "os.posix_spawn", "os.forkpty"}
 UNAUDITED = {"write", "writelines", "close", "flush", "fsync", "sync", "ftruncate", "truncate"}
 GROWING = {"os.mkdir", "os.link", "os.symlink"}
@@ -26,7 +36,9 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 settings = {name: os.environ.pop(name, "") for name in NAMES}
 last_step = int(settings["TRACE_KILL"] or 0)
 full_from = int(settings["TRACE_FULL"] or sys.maxsize)
-steps = settings["TRACE_STEPS"] and os.open(settings["TRACE_STEPS"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+steps = settings["TRACE_STEPS"] and os.open(
+  settings["TRACE_STEPS"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666
+)
 counter = mmap.mmap(-1, 8)  # shared with what is forked
 command, group = os.getpid(), os.getpgid(0)
 
@@ -50,7 +62,9 @@ def audit(event, arguments):
   if event == "open":
     if arguments[2] & WRITING and not str(arguments[0]).startswith("/dev/"):
       refuse_change()
-      count("open %s" % (arguments[0],), not isinstance(arguments[0], int) and not os.path.exists(arguments[0]))
+      count(
+        "open %s" % (arguments[0],), not isinstance(arguments[0], int) and not os.path.exists(arguments[0])
+      )
   elif event.startswith(CHANGES) and event not in HARMLESS:
     if event.startswith("os.") and event not in PROCESSES:
       refuse_change()
