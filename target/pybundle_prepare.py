@@ -348,12 +348,15 @@ def build_venv(target, bundle, bytecode=True):
   if marker is None:
     marker = {"bundles": [], "python": bundle.python, "installer": installer(target)}
     marker.update(pip=bundle.digest(bundle.pip), wheels=[bundle.digest(name) for name in bundle.all])
-    fill_store(target, bundle, bytecode)
-    with target.report.phase("install"):
-      make_venv(target, target.venvs / id, bundle)
-      os.sync()  # once, before the markers: much cheaper than for each file, and as safe
-    for name in bundle.all:
-      mark_wheel(bundle.home(name))
+    try:
+      fill_store(target, bundle, bytecode)
+      with target.report.phase("install"):
+        make_venv(target, target.venvs / id, bundle)
+    finally:  # wheels that are whole are kept also where the virtualenv fails
+      with target.report.phase("sync"):
+        os.sync()  # once, before the markers: much cheaper than for each file, and as safe
+      for name in bundle.all:
+        mark_wheel(bundle.home(name))
   marker["bundles"] = marker["bundles"][-20:] + [bundle.pinned["digest"]]
   write_json(target.venvs / id / ".ready", marker)
   return id
@@ -541,7 +544,8 @@ def bring_wheel(target, bundle, name):
     plan = plan_wheel(home / "files", digests)
   except Cannot as reason:
     plan = {"cannot": str(reason), "files": list(digests)}
-  (home / "plan.json.new").write_text(json.dumps(plan))
+  (home / "plan").write_text(json.dumps(plan))
+  (home / "plan").rename(home / "plan.json.new")
 
 
 SCHEMES = ("purelib", "platlib", "headers", "scripts", "data")

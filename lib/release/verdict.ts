@@ -16,7 +16,7 @@ export const verdict = z.object({
   log: z.string().optional(),
   /** Where in the bucket the whole logs of what failed are. */
   report: z.string().optional(),
-  /** Seconds, by phase: fetch, wheels, install, unpack, hooks, restart, health. */
+  /** Seconds, by phase: fetch, wheels, install, sync, unpack, hooks, restart, health. */
   phases: z.record(z.string(), z.number()).default({}),
   bytes: z.number().int().optional(),
 })

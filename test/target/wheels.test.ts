@@ -153,6 +153,18 @@ describe('a bundle in which one wheel changed', () => {
     expect(site(target)).toEqual(site(fresh))
   })
 
+  it('finds the wheels there that a bundle had which could not be installed', async () => {
+    const kappa = { name: 'kappa', version: '1.0' }
+    const failed = await publish({
+      wheels: [kappa, { name: 'lambda1', version: '1.0', requires: ['omega'] }],
+    })
+    expect((await target.run('prepare', failed)).verdict.outcome).toBe('failed')
+    await target.run('prepare', await publish({ wheels: [kappa, { name: 'mu', version: '1.0' }] }))
+    expect(target.read('log/deploy.log').trim().split('\n').slice(-3).join()).toContain(
+      'fetching 1 wheels of 3',
+    )
+  })
+
   it('lets prune take away the wheel that no virtualenv has any more', async () => {
     const served = await workshop.newTarget({ keep_releases: 2 })
     for (const version of ['1.0', '2.0', '3.0']) {
