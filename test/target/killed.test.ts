@@ -104,6 +104,46 @@ describe(`killed at any step (seed ${SEED})`, () => {
     stopApp(target)
   })
 
+  it('revert serves one release or the other, and the next one finishes the work', async () => {
+    const target = await tracedTarget(await workshop.newServingTarget())
+    const [one, two] = [
+      await workshop.publishApp({ says: 'one' }),
+      await workshop.publishApp({ says: 'two' }),
+    ]
+    await target.deploy(one)
+    await target.deploy(two)
+    const made = await wholeRun(target, 'revert', two)
+    await eachStep(made.steps, async (step) => {
+      await target.deploy(two)
+      await killAt(target, step, 'revert', two)
+      expect([one.id, two.id]).toContain(served(target))
+      expect((await target.run('revert', two)).verdict).toMatchObject({ outcome: 'done', current: one.id })
+    })
+    stopApp(target)
+  })
+
+  it('catch-up serves one release or the other, and the next one finishes the work', async () => {
+    const target = await tracedTarget(await workshop.newServingTarget())
+    const [old, next] = [
+      await workshop.publishApp({ says: 'old' }),
+      await workshop.publishApp({ says: 'next' }),
+    ]
+    await target.deploy(old)
+    const keepState = snapshot(target)
+    const isNext = { current: { release: next.id, ...next.digests } }
+    target.setState(isNext)
+    const made = await wholeRun(target, 'catch-up')
+    await eachStep(made.steps, async (step) => {
+      stopApp(target)
+      keepState.restore()
+      await killAt(target, step, 'catch-up')
+      expect([old.id, next.id]).toContain(served(target))
+      const { verdict } = await target.run('catch-up')
+      expect(verdict).toMatchObject({ outcome: 'done', current: next.id })
+    })
+    stopApp(target)
+  })
+
   it('migrate runs the migration once', async () => {
     const target = await tracedTarget()
     const release = await workshop.publish(
