@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Action } from '../../lib/release/command.ts'
 import type { PublishedRelease } from './artifacts.ts'
 import { listing } from './pip-virtualenv.ts'
+import { losePower } from './power-loss.ts'
 import { asOrdinaryUser, ROLLOUT, stopApp, type TestTarget } from './target.ts'
 import { thisPython } from './this-python.ts'
 import { Workshop } from './workshop.ts'
@@ -51,6 +52,29 @@ describe(`killed at any step (seed ${SEED})`, () => {
       expect((await target.run('prepare', next)).verdict).toMatchObject({ outcome: 'done', current: old.id })
       expect(alike(listing(target.home))).toEqual(alike(whole))
       expect(readdirSync(target.path('tmp'))).toEqual([])
+    })
+  })
+
+  it('prepare and a power cut leave what the next one makes whole', async () => {
+    const target = await tracedTarget()
+    const old = await workshop.publishApp({ says: 'old' })
+    await target.deploy(old)
+    const next = await workshop.publishApp({ says: 'power' }, { wheels: wheelsOf('1.6') })
+    const keepState = snapshot(target)
+    const made = await wholeRun(target, 'prepare', next)
+    const whole = alike(listing(target.home))
+    const [durable, random] = [join(target.root, 'durable'), randomNumbers(SEED)]
+    await eachStep(made.steps, async (step) => {
+      keepState.restore()
+      rmSync(durable, { recursive: true, force: true })
+      cpSync(target.home, durable, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true })
+      target.environment.TRACE_DURABLE = `${target.home}:${durable}`
+      await killAt(target, step, 'prepare', next)
+      delete target.environment.TRACE_DURABLE
+      losePower(target.home, durable, random)
+      expect(served(target)).toBe(old.id)
+      expect((await target.run('prepare', next)).verdict).toMatchObject({ outcome: 'done', current: old.id })
+      expect(alike(listing(target.home))).toEqual(whole)
     })
   })
 
