@@ -640,7 +640,7 @@ for line in sys.stdin.buffer:
   sys.stdout.buffer.flush()
 """
 MAX_BYTECODE = 64 << 20
-COMPILED_AT_ONCE = 50  # names: few enough for a pipe to hold them while the first are being compiled
+ASKED_AHEAD = 50  # names: it never waits for the next, and a pipe can hold twice as many
 USED_OF_PIP = r"pip/(_vendor/)?__init__\.py|pip/_vendor/(packaging|pyparsing|tomli)/.*"
 
 
@@ -657,19 +657,20 @@ class Compiler:
 
   def compile(self, home, names):
     """Beside the sources. What does not compile has none, as with pip."""
-    for begin in range(0, len(names), COMPILED_AT_ONCE):
-      some = [str(home / "files" / name) for name in names[begin : begin + COMPILED_AT_ONCE]]
-      for path, bytecode in zip(some, self.ask(some)):
-        if bytecode:
-          write_bytecode(cached(path, self.python["tag"]), bytecode)
+    paths = ["%s/files/%s" % (home, name) for name in names]
+    for path, bytecode in zip(paths, self.ask(paths)):
+      if bytecode:
+        write_bytecode(cached(path, self.python["tag"]), bytecode)
     (home / (self.python["tag"] + ".new")).touch()
 
   def ask(self, paths):
     self.process = self.process or self.start()
     try:
-      self.process.stdin.write("".join(path + "\n" for path in paths).encode())
-      self.process.stdin.flush()
-      for _ in paths:
+      for number in range(len(paths)):
+        if number % ASKED_AHEAD == 0:
+          begin, end = number + ASKED_AHEAD if number else 0, number + 2 * ASKED_AHEAD
+          self.process.stdin.write("".join(path + "\n" for path in paths[begin:end]).encode())
+          self.process.stdin.flush()
         (length,) = struct.unpack("<I", self.process.stdout.read(4))
         if length > MAX_BYTECODE:
           raise ValueError(length)
