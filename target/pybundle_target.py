@@ -4,24 +4,27 @@ It reads one command from the environment, prints its verdict as one JSON line o
 progress on standard error and in <base>/<app>/log/deploy.log. Every action may be killed anywhere and run
 again. Root never runs what was uploaded: that is for the app's user. In <base>/<app>/:
 
-  releases/<id>/   the code; .pybundle-release.json is written last, without it nothing is prepared
-  venvs/<id>/      a virtualenv at its final path; .ready is written last, without it it is made anew
-  shared/          what outlives releases, the app's user's own
-  current          -> releases/<id>, switched by one rename
-  log/  state/  tools/  tmp/
+  releases/<id>/    the code; .pybundle-release.json is written last, without it nothing is prepared
+  venvs/<id>/       a virtualenv at its final path; .ready is written last, without it it is made anew
+  wheels/<sha256>/  a wheel, unpacked and compiled once; virtualenvs are made of hard links to it
+  shared/           what outlives releases, the app's user's own
+  current           -> releases/<id>, switched by one rename
+  log/  state/  tmp/
+
+How a release is prepared is in pybundle_prepare.py, the content of another document, whose sha256 this one
+names: together they are larger than what SSM takes as one.
 """
 import contextlib
 import datetime
 import email.utils
+import errno
 import fcntl
-import gzip
 import hashlib
 import hmac
 import http.client
 import json
 import os
 import pathlib
-import platform
 import pwd
 import random
 import re
@@ -30,23 +33,19 @@ import signal
 import stat
 import subprocess
 import sys
-import tarfile
 import time
 import traceback
 import types
 import urllib.error
 import urllib.parse
 import urllib.request
-import zipfile
-import zlib
 
 LOCK_SECONDS = 120  # how long to wait for another command on this target
 RESTART_SECONDS = 90
 MIGRATION_POLL_SECONDS = 15
 FETCH_ATTEMPTS = 6
-MAX_UNPACKED_BYTES = 2 << 30
-MAX_UNPACKED_FILES = 100_000
 MAX_VERDICT_BYTES = 2000
+MAX_REPORT_BYTES = 8 << 20
 # The agent cuts both streams together to 2,500: what is told on standard error must leave the verdict whole.
 MAX_PROGRESS_BYTES = 350
 
@@ -77,6 +76,12 @@ class Reverted(Failed):
 def prepare(target, command):
   with target.locked(command):
     return prepare_release(target, command)
+
+
+def prepare_release(target, asked):
+  if target.marker(asked.release):
+    return done("was prepared already")
+  return load_prepare_program(target).prepare_release(target, asked)
 
 
 def migrate(target, command):
@@ -139,6 +144,7 @@ def status(target, command):
     prepared=[path.name for path in entries(target.releases) if target.marker(path.name)][:40],
     token=target.memory["token"],
     venvs=len(target.ready_venvs()),
+    free_mb=free_bytes(target) >> 20,
   )
 
 
@@ -149,7 +155,8 @@ def prune(target, command):
     target.discard_others(target.releases, keep)
     venvs = {target.marker(id)["venv"] for id in keep if target.marker(id)} | running_below(target.venvs)
     target.discard_others(target.venvs, venvs)
-    target.discard_others(target.tools, {marker["pip"] for marker in target.ready_venvs().values()})
+    wheels = [wheel for marker in target.ready_venvs().values() for wheel in marker["wheels"]]
+    target.discard_others(target.wheels, wheels)
     target.remember(good=[id for id in target.memory["good"] if id in keep])
     return done("kept %s" % (" ".join(sorted(keep)) or "nothing"))
 
@@ -164,204 +171,32 @@ def done(reason):
   return {"outcome": "done", "reason": reason}
 
 
-# --- Prepare: beside the running release, touching nothing live ----------------------------------------
+# --- The other half of this program --------------------------------------------------------------------
 
 
-def prepare_release(target, asked):
-  if target.marker(asked.release):
-    return done("was prepared already")
-  read_env_file(target)
-  record = read_release_record(target, asked)
-  refuse_full_disk(target, record)
-  code = unpack_code(target, record)
-  venv = find_venv(target, asked.bundle) or build_venv(target, record)
-  place_release(target, record, code, venv)
-  return done("prepared")
+def load_prepare_program(target):
+  """It imports this half under its name; runs only if it is what this document says, wherever it came from."""
+  source = target.config["prepare"]
+  kept = target.state / ("prepare-%s.py" % source["sha256"])
+  text = kept.read_bytes() if kept.is_file() else b""
+  if sha256_of(text) != source["sha256"]:
+    text = fetch_document(target, source)
+    if sha256_of(text) != source["sha256"]:
+      raise Failed('document "%s" is not what this one names: its sha256 differs' % source["document"])
+    for old in target.state.glob("prepare-*.py"):
+      old.unlink()
+    kept.write_bytes(text)
+  sys.modules.setdefault("pybundle_target", sys.modules[__name__])
+  program = types.ModuleType("pybundle_prepare")
+  exec(compile(text, str(kept), "exec"), program.__dict__)
+  return program
 
 
-def read_release_record(target, asked):
-  if sha256_of("bundle:%s\ncode:%s\n" % (asked.bundle, asked.code))[:12] != asked.release:
-    raise Refused("release %s is not made of this bundle and this code" % asked.release)
-  key = "%s/%s/releases/%s.json" % (target.environment, target.app, asked.release)
-  record = target.bucket.read_json(key)
-  if record is None:
-    raise Failed('the bucket has no record "%s" of this release' % key)
-  if (record["bundle"]["digest"], record["code"]["digest"]) != (asked.bundle, asked.code):
-    raise Failed('"%s" names other digests than the command' % key)
-  return record
-
-
-def refuse_full_disk(target, record):
-  needed = 6 * (record["bundle"]["size"] + record["code"]["size"])
-  free = shutil.disk_usage(target.home).free
-  if free < needed:
-    raise Failed("%s has %d MB free; the release may need %d MB" % (target.home, free >> 20, needed >> 20))
-
-
-def unpack_code(target, record):
-  archive, folder = target.tmp / "archive", target.tmp / "release"
-  with target.report.phase("fetch"):
-    digest = target.bucket.save(record["code"], archive)
-  if digest != record["code"]["digest"]:
-    raise Failed('"%s" is not the released code: its sha256 is %s' % (record["code"]["key"], digest))
-  with target.report.phase("unpack"):
-    unpack_archive(archive, folder)
-    archive.unlink()
-  return folder
-
-
-def find_venv(target, bundle):
-  """One that was made of this very bundle, if its Python is still the same: nothing need be fetched."""
-  for id, marker in target.ready_venvs().items():
-    if bundle in marker["bundles"] and ask_python(marker["python"]["path"]) == marker["python"]:
-      return id
-  return None
-
-
-def build_venv(target, record):
-  bundle, parts = target.tmp / "bundle", target.tmp / "parts"
-  with target.report.phase("fetch"):
-    target.bucket.save(record["bundle"], bundle)
-  with target.report.phase("verify"):
-    manifest = take_bundle_apart(bundle, record["bundle"]["digest"], parts)
-    bundle.unlink()
-  python = choose_python(manifest["platform"])
-  members = manifest["members"]
-  id = sha256_of(json.dumps([members["requirements.txt"]["sha256"], python], sort_keys=True))[:12]
-  marker = target.ready_venvs().get(id)
-  if marker is None:
-    with target.report.phase("install"):
-      pip = unpack_pip(target, members, parts)
-      install(target, target.venvs / id, python, pip, parts)
-    marker = {"bundles": [], "python": python, "pip": pip.name}
-  marker["bundles"] = marker["bundles"][-20:] + [record["bundle"]["digest"]]
-  write_json(target.venvs / id / ".ready", marker)
-  shutil.rmtree(parts)
-  return id
-
-
-def unpack_pip(target, members, parts):
-  """Unpacked and compiled once per pip: it starts in a fraction of the time that it takes from a zip."""
-  wheel = next((name for name in members if name.startswith("tools/pip-")), None)
-  if wheel is None:
-    raise Failed("the bundle has no tools/pip-*.whl to install with")
-  home = target.tools / ("pip-" + members[wheel]["sha256"][:12])
-  if not home.exists():
-    unpack_archive(parts / wheel, target.tmp / "pip")
-    (target.tmp / "pip").rename(home)
-  return home
-
-
-def install(target, venv, python, pip, parts):
-  target.discard(venv)
-  venv.mkdir()
-  environment = dict(plain_environment(target), PIP_CONFIG_FILE="/dev/null")
-  create = [python["path"], "-I", "-m", "venv", "--without-pip", venv]
-  fill = [venv / "bin/python", "-I", "-c", INSTALL, pip]
-  with target.lent_to_user(venv), target.lent_to_user(pip), target.open_log("install") as log:
-    for command in (create, fill):
-      if target.run_as_user(command, parts, environment, log) != 0:
-        raise Failed("the bundle could not be installed", log.tail())
-  os.sync()  # once, before the marker: much cheaper than for each file, and as safe
-
-
-# Run by the new virtualenv's Python, unprivileged, among the parts of the bundle.
-INSTALL = """
-import compileall, os, sys, sysconfig
-sys.path.insert(0, sys.argv[1])
-from pip._internal.cli.main import main
-
-def pip(*arguments):
-  if main([*arguments, "--isolated", "--no-input", "--disable-pip-version-check"]) != 0:
-    sys.exit(1)
-
-if os.path.getsize("requirements.txt"):
-  pip("install", "--no-index", "--require-hashes", "--only-binary=:all:", "--no-deps", "--no-compile",
-    "--no-cache-dir", "--no-warn-script-location", "--find-links", "wheels", "-r", "requirements.txt")
-pip("check")
-site = sysconfig.get_path("purelib")
-many = sum(len(files) for _, _, files in os.walk(site)) > 600
-compileall.compile_dir(site, quiet=1, workers=os.cpu_count() if many else 1)
-"""
-
-
-def place_release(target, record, code, venv):
-  id = record["release"]
-  app = read_app_settings(target, code, venv)
-  for name in app["shared_paths"]:
-    link_shared_path(target, code, name)
-  os.symlink("../../venvs/" + venv, code / ".venv")
-  home = target.releases / id
-  target.discard(home)
-  # The hook runs at the final path, which what it writes may name; without its marker nobody uses it yet.
-  code.rename(home)
-  marker = {"release": id, "revision": record.get("revision"), "venv": venv, "app": app}
-  marker.update(bundle=record["bundle"]["digest"], code=record["code"]["digest"])
-  compile_code = [home / ".venv/bin/python", "-I", "-m", "compileall", "-qq", home]
-  with target.report.phase("hooks"), target.lent_to_user(home), target.open_log("prepare") as log:
-    target.run_as_user(compile_code, home, plain_environment(target), log)
-    target.report.say("preparing: %s" % (app["prepare_command"] or "nothing to run"))
-    if app["prepare_command"] and run_hook(target, marker, "prepare_command", log) != 0:
-      raise Failed("prepare_command failed: %s" % app["prepare_command"], log.tail())
-  os.sync()
-  write_json(home / MARKER, marker)
-
-
-MARKER = ".pybundle-release.json"
-APP_SETTINGS = {
-  "app": "",
-  "prepare_command": "",
-  "migrate_command": "",
-  "migrate_check_command": "",
-  "health_path": "/",
-  "shared_paths": [],
-}
-
-
-def read_app_settings(target, code, venv):
-  """pybundle.toml, or [tool.pybundle] of pyproject.toml."""
-  own, project = code / "pybundle.toml", code / "pyproject.toml"
-  file = own if own.is_file() else project
-  content = read_toml(target, file, venv) if file.is_file() else {}
-  said = content if file == own else content.get("tool", {}).get("pybundle", {})
-  app = {key: said.get(key, default) for key, default in APP_SETTINGS.items()}
-  for key, default in APP_SETTINGS.items():
-    if type(app[key]) is not type(default):
-      raise Failed('%s: "%s" must be a %s' % (file.name, key, type(default).__name__))
-  if app["app"] not in ("", target.app):
-    raise Failed('this is code of the app "%s", not of "%s"' % (app["app"], target.app))
-  return app
-
-
-def read_toml(target, file, venv):
-  """With the parser of the virtualenv's Python, or, before 3.11, with the one inside the uploaded pip."""
-  script = (
-    "import json, sys\ntry: import tomllib as toml\n"
-    "except ImportError:\n sys.path.insert(0, sys.argv[1])\n from pip._vendor import tomli as toml\n"
-    "json.dump(toml.loads(sys.stdin.buffer.read().decode()), sys.stdout, default=str)"
-  )
-  pip = target.tools / target.ready_venvs()[venv]["pip"]
-  command = [target.venvs / venv / "bin/python", "-I", "-c", script, pip]
-  settings = {"env": plain_environment(target), "preexec_fn": target.become_user}
-  with open(file, "rb") as stream, target.open_log("prepare") as log:
-    read = subprocess.run(command, stdin=stream, stdout=subprocess.PIPE, stderr=log, **settings)
-    if read.returncode != 0:
-      raise Failed("%s cannot be read" % file.name, log.tail())
-  return json.loads(read.stdout)
-
-
-def link_shared_path(target, code, name):
-  """A folder, unless a file is already there."""
-  parts = safe_parts(name)
-  shared, link = target.shared.joinpath(*parts), code.joinpath(*parts)
-  with target.acting_as_user():
-    if not os.path.lexists(shared):
-      shared.mkdir(parents=True)
-  link.parent.mkdir(parents=True, exist_ok=True)
-  if not is_inside(link.parent, code):
-    raise Failed('the shared path "%s" lies behind a link' % name)
-  remove(link)
-  os.symlink("../" * (len(parts) + 1) + "/".join(["shared", *parts]), link)
+def fetch_document(target, source):
+  target.report.say("fetching document %s" % source["document"])
+  document = target.aws.ask_ssm("GetDocument", Name=source["document"], VersionName=source["version"])
+  lines = json.loads(document["Content"])["mainSteps"][0]["inputs"]["runCommand"]
+  return "".join(line + "\n" for line in lines[1:-1]).encode()  # they stand between `cat <<X` and `X`
 
 
 # --- Migrate: once for the fleet, detached from the command that started it ----------------------------
@@ -443,6 +278,7 @@ def wait_for_migration(target, rollout):
     if record["status"] == "done":
       return done("migrated")
     log = last_lines(target.log_path("migrate-" + rollout))
+    target.report.logs[target.log_path("migrate-" + rollout)] = 0
     if record["status"] == "failed":
       raise Failed("migrate_command failed with exit code %s" % record["code"], log)
     if not alive:
@@ -614,8 +450,10 @@ def app_log_since(target, sizes, began):
     with contextlib.suppress(OSError, subprocess.SubprocessError):
       output = subprocess.run(journal, stdout=subprocess.PIPE, timeout=10).stdout
       said.append(output.decode(errors="replace").strip())
-  grown = [path for path, size in log_sizes(target).items() if size > sizes.get(path, 0)]
-  return "\n".join(said + [last_lines(path, sizes.get(path, 0)) for path in grown])
+  grown = {path: sizes.get(path, 0) for path in log_sizes(target)}
+  grown = {path: begin for path, begin in grown.items() if path.lstat().st_size > begin}
+  target.report.logs.update(grown)
+  return "\n".join(said + [last_lines(path, begin) for path, begin in grown.items()])
 
 
 def log_sizes(target):
@@ -660,6 +498,10 @@ def holders_of(names):
 # --- The target: its folders, its lock, its memory, its user -------------------------------------------
 
 
+# The last that is written of a release; without it nothing is prepared.
+MARKER = ".pybundle-release.json"
+
+
 class Target:
   # `release` is what was last switched to; `good` has proved healthy, the newest first.
   MEMORY = {"environment": None, "token": 0, "release": None, "proven": True, "good": []}
@@ -670,11 +512,12 @@ class Target:
     # Where targets share a machine as plain directories, the operator's absolute paths lie below this.
     self.root = os.environ.get("PYBUNDLE_ROOT", "")
     self.home = pathlib.Path(self.root + config["base"], self.app)
-    for name in ("releases", "venvs", "shared", "log", "state", "tools", "tmp"):
+    for name in ("releases", "venvs", "wheels", "shared", "log", "state", "tmp"):
       setattr(self, name, self.home / name)
     self.current_link = self.home / "current"
     self.memory_path = self.state / "target.json"
-    self.bucket = Bucket(config["bucket"], config["region"], report)
+    self.aws = Aws(config["region"], report)
+    self.bucket = Bucket(config["bucket"], self.aws)
     self.user = find_user(config["user"]) if os.geteuid() == 0 else None
     self.memory = self.recall()
 
@@ -684,23 +527,27 @@ class Target:
     self.lay_out()
     self.report.open_log(self.log_path("deploy"))
     path = self.state / "lock"
-    lock = wait_for(LOCK_SECONDS, lambda: try_lock(path))
-    if lock is None:
+    self.lock = wait_for(LOCK_SECONDS, lambda: try_lock(path))
+    if self.lock is None:
       raise Refused("another command is at work on this target: %s" % last_lines(path))
-    os.ftruncate(lock, 0)
-    os.write(lock, ("%s %s, process %d" % (command.action, command.release, os.getpid())).encode())
+    os.ftruncate(self.lock, 0)
+    os.write(self.lock, ("%s %s, process %d" % (command.action, command.release, os.getpid())).encode())
     self.memory = self.recall()
     try:
       self.end_orphans()
       self.heed(command)
-      for path in entries(self.tmp):
-        remove(path)
+      self.empty_tmp()
       yield
+      self.empty_tmp()
     finally:
-      os.close(lock)
+      os.close(self.lock)
+
+  def empty_tmp(self):
+    for path in entries(self.tmp):
+      remove(path)
 
   def lay_out(self):
-    for folder in (self.releases, self.venvs, self.log, self.tools, self.tmp):
+    for folder in (self.releases, self.venvs, self.wheels, self.log, self.tmp):
       folder.mkdir(parents=True, exist_ok=True)
     self.state.mkdir(mode=0o700, exist_ok=True)
     if not os.path.lexists(self.shared):
@@ -828,7 +675,7 @@ class Target:
     return self.log / (name + ".log")
 
   def open_log(self, name):
-    return Log(self.log_path(name))
+    return self.report.heed(Log(self.log_path(name)))
 
 
 class Log:
@@ -905,240 +752,122 @@ def read_env_file(target):
   return {key.strip(): re.sub(r"^([\"'])(.*)\1$", r"\2", value.strip()) for key, _, value in pairs}
 
 
-# --- Bundles and platforms -----------------------------------------------------------------------------
-
-MEMBER = re.compile(r"(wheels|tools)/[A-Za-z0-9_.+!-]+\.whl|requirements\.txt|pylock\.toml")
+# --- AWS, with the instance's own role -----------------------------------------------------------------
 
 
-def take_bundle_apart(file, bundle_id, folder):
-  """Each member is held against pybundle.json, and that against the id, before anything uses it."""
-  try:
-    with zipfile.ZipFile(file) as bundle:
-      infos = {info.filename: info for info in bundle.infolist()}
-      stored = all(info.compress_type == zipfile.ZIP_STORED for info in infos.values())
-      if len(infos) != len(bundle.infolist()) or not stored:
-        raise Failed("not a bundle: it has a compressed member, or one twice")
-      text = bundle.read(infos.pop("pybundle.json"))
-      if sha256_of(text) != bundle_id:
-        raise Failed("not the released bundle: its id is %s" % sha256_of(text))
-      manifest = json.loads(text)
-      if manifest["format"] != 2 or set(infos) != set(manifest["members"]):
-        raise Failed("the bundle has other members than its pybundle.json names")
-      for name, info in infos.items():
-        take_member(bundle, info, manifest["members"][name], folder / name)
-      return manifest
-  except (*UNREADABLE, KeyError) as error:
-    raise Failed("the bundle cannot be read: %s" % error)
+class Aws:
+  """Signed requests in one region, made again where that can help."""
 
-
-def take_member(bundle, info, expected, path):
-  if not MEMBER.fullmatch(info.filename):
-    raise Failed('a bundle has no member "%s"' % info.filename[:80])
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with bundle.open(info) as source, path.open("xb") as copy:
-    digest, size = copy_hashed(source, copy)
-  if (digest, size) != (expected["sha256"], expected["size"]):
-    raise Failed('"%s" in the bundle is damaged: its sha256 is %s' % (info.filename, digest))
-
-
-def choose_python(wanted):
-  """The interpreter for the bundle's platform; refuses with what differs."""
-  if platform.machine() != wanted["machine"]:
-    raise Refused("the bundle is for %s, this target is %s" % (wanted["machine"], platform.machine()))
-  kind, version = own_libc()
-  if kind != wanted["libc"][0] or numbers(version) < numbers(wanted["libc"][1]):
-    raise Refused("the bundle needs %s %s, this target has %s %s" % (*wanted["libc"], kind, version))
-  for name in (sys.executable, shutil.which("python" + wanted["python"])):
-    python = name and ask_python(name)
-    if python and numbers(python["version"])[:2] == numbers(wanted["python"]):
-      return python
-  found = platform.python_version()
-  raise Refused("the bundle needs Python %s; this target has %s and no other" % (wanted["python"], found))
-
-
-def ask_python(path):
-  script = "import os, platform, sys; print(os.path.realpath(sys.executable), platform.python_version())"
-  with contextlib.suppress(OSError, ValueError):
-    asked = subprocess.run([path, "-IS", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    real_path, version = asked.stdout.decode().rsplit(maxsplit=1)
-    return {"path": real_path, "version": version}
-  return None
-
-
-def own_libc():
-  if sys.platform == "darwin":
-    return "macos", platform.mac_ver()[0]
-  try:
-    return os.confstr("CS_GNU_LIBC_VERSION").split()
-  except (ValueError, OSError):
-    return "musl", "1.2"  # which has no way to be asked; 1.2 is of 2020
-
-
-def numbers(version):
-  return [int(part) for part in re.findall(r"\d+", version)]
-
-
-# --- Archives: nothing in them can name a place outside of the folder ----------------------------------
-
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
-UNREADABLE = (*BROKEN, ValueError, RuntimeError)
-
-
-def unpack_archive(file, folder):
-  folder.mkdir()
-  links, budget = [], {"bytes": MAX_UNPACKED_BYTES, "files": MAX_UNPACKED_FILES}
-  try:
-    for name, kind, mode, to, content in zip_entries(file) if zipfile.is_zipfile(file) else tar_entries(file):
-      if mode & 0o7000 and kind == "file":
-        raise Failed('"%s" in the archive is setuid, setgid or sticky' % name[:80])
-      if kind == "folder":
-        make_folders(folder, safe_parts(name))
-        continue
-      path = new_place(folder, name, budget)
-      if kind == "link":
-        os.symlink(to, path)
-        links.append((name, to, path))
-      elif kind == "file":
-        write_entry(path, 0o755 if mode & 0o100 else 0o644, content, budget)
-      else:
-        raise Failed('"%s" in the archive is neither a file, a folder nor a link' % name[:80])
-  except UNREADABLE as error:
-    raise Failed("the archive cannot be read: %s" % error)
-  # When all are there, as one link can lead another astray.
-  for name, to, path in links:
-    if os.path.isabs(to) or not is_inside(path, folder):
-      raise Failed('"%s" in the archive links out of it, to "%s"' % (name[:80], to[:80]))
-
-
-def tar_entries(file):
-  with tarfile.open(file, "r:gz") as archive:
-    for member in archive:
-      kinds = {"folder": member.isdir(), "link": member.issym(), "file": member.isreg(), "other": True}
-      kind = next(kind for kind, fits in kinds.items() if fits)
-      content = archive.extractfile(member) if kind == "file" else None
-      yield member.name, kind, member.mode, member.linkname, content
-
-
-def zip_entries(file):
-  with zipfile.ZipFile(file) as archive:
-    for info in archive.infolist():
-      mode = info.external_attr >> 16
-      kind = {0: "file", stat.S_IFREG: "file", stat.S_IFLNK: "link"}.get(stat.S_IFMT(mode), "other")
-      kind = "folder" if info.is_dir() else kind
-      to = archive.read(info).decode() if kind == "link" and info.file_size < 4096 else ""
-      with archive.open(info) as content:
-        yield info.filename, kind, stat.S_IMODE(mode), to, content
-
-
-def new_place(folder, name, budget):
-  parts = safe_parts(name)
-  if not parts or parts[0] in (".venv", MARKER):
-    raise Failed('the archive must not contain "%s"' % name[:80])
-  path = make_folders(folder, parts[:-1]) / parts[-1]
-  if os.path.lexists(path):
-    raise Failed('"%s" is in the archive twice' % name[:80])
-  budget["files"] -= 1
-  if budget["files"] < 0:
-    raise Failed("the archive has more than %d files" % MAX_UNPACKED_FILES)
-  return path
-
-
-def make_folders(folder, parts):
-  """Never through a link."""
-  for part in parts:
-    folder = folder / part
-    with contextlib.suppress(FileExistsError):
-      folder.mkdir()
-    if not stat.S_ISDIR(os.lstat(folder).st_mode):
-      raise Failed('"%s" in the archive is a folder and something else' % "/".join(parts)[:80])
-  return folder
-
-
-def write_entry(path, mode, content, budget):
-  with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-    for chunk in iter(lambda: content.read(1 << 20), b""):
-      budget["bytes"] -= len(chunk)
-      if budget["bytes"] < 0:
-        raise Failed("the archive unpacks to more than %d MB" % (MAX_UNPACKED_BYTES >> 20))
-      file.write(chunk)
-
-
-def safe_parts(name):
-  parts = [part for part in name.split("/") if part not in ("", ".")]
-  if name.startswith("/") or ".." in parts or re.search(r"[\x00-\x1f\x7f\\]", name):
-    raise Failed("not a path that can be used here: %r" % name[:80])
-  return parts
-
-
-# --- S3, with the instance's own role ------------------------------------------------------------------
-
-
-class Bucket:
-  def __init__(self, name, region, report):
-    self.name, self.region, self.report = name, region, report
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    host = "s3.%s.amazonaws.com%s" % (region, ".cn" if region.startswith("cn-") else "")
-    if endpoint or "." in name:
-      self.url = "%s/%s" % (endpoint.rstrip("/") if endpoint else "https://" + host, name)
-    else:
-      self.url = "https://%s.%s" % (name, host)
+  def __init__(self, region, report):
+    self.region, self.report = region, report
     self.credentials = None
     self.clock_offset = datetime.timedelta(0)
 
-  def read_json(self, key):
-    """None when there is no such object."""
-    body = self.get(key, None, lambda answer: answer.read())
-    return None if body is None else json.loads(body)
+  def endpoint(self, service):
+    given = os.environ.get("AWS_ENDPOINT_URL_" + service.upper()) or os.environ.get("AWS_ENDPOINT_URL")
+    domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+    return given.rstrip("/") if given else "https://%s.%s.%s" % (service, self.region, domain)
 
-  def save(self, pinned, path):
-    """Exactly the recorded version and size; returns its sha256."""
+  def ask_ssm(self, operation, **parameters):
+    headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "AmazonSSM." + operation}
+    body = json.dumps(parameters).encode()
+    url = self.endpoint("ssm") + "/"
+    answer = self.ask("ssm", "POST", url, lambda answer: answer.read(), headers, body)
+    if answer is None:
+      raise Failed("SSM has no %s here" % operation)
+    return json.loads(answer)
 
-    def receive(answer):
-      with open(path, "wb") as file:
-        return copy_hashed(answer, file, pinned["size"])
-
-    self.report.say("fetching %s, %d KB" % (pinned["key"], pinned["size"] >> 10))
-    digest, size = self.get(pinned["key"], pinned["versionId"], receive) or (None, None)
-    if digest is None:
-      raise Failed('"%s" (version %s) is no longer in the bucket' % (pinned["key"], pinned["versionId"]))
-    if size != pinned["size"]:
-      raise Failed('"%s" has not the %d bytes that its release says' % (pinned["key"], pinned["size"]))
-    self.report.bytes += size
-    return digest
-
-  def get(self, key, version, receive):
-    """A broken connection starts it again, in mid-body too."""
-    path = urllib.parse.quote(key, safe="/-_.~")
-    url = "%s/%s%s" % (self.url, path, "?versionId=" + quoted(version) if version else "")
+  def ask(self, service, method, url, receive, headers=None, body=b""):
+    """What `receive` makes of the answer; None when there is nothing."""
+    what = urllib.parse.unquote(urllib.parse.urlsplit(url).path).lstrip("/") or service
     problem = ""
     for _ in attempts():
       try:
-        with open_url(url, self.sign(url)) as answer:
+        wanted = headers() if callable(headers) else headers or {}
+        with open_url(url, self.sign(service, method, url, wanted, body), method, 30, body) as answer:
           return receive(answer)
       except urllib.error.HTTPError as error:
-        found = re.search(rb"<Code>(\w+)</Code>", error.read(1 << 16))
-        problem = "%d %s" % (error.code, found.group(1).decode() if found else error.reason)
+        found = re.search(rb'<Code>(\w+)</Code>|"__type": ?"(?:[\w.]+#)?(\w+)"', error.read(1 << 16))
+        problem = "%d %s" % (error.code, (found[1] or found[2]).decode() if found else error.reason)
         if error.code == 404:
           return None
         if not self.can_mend(problem, error.headers["Date"]):
-          raise Failed('S3 refused "%s" of bucket "%s": %s' % (key, self.name, problem))
+          raise Failed('%s refused "%s": %s' % (service.upper(), what, problem))
       except (OSError, http.client.HTTPException) as error:
+        if getattr(error, "errno", None) in LOCAL_ERRORS:
+          raise
         problem = str(error) or type(error).__name__
-      self.report.say("%s: %s; trying again" % (key, problem))
-    raise Failed('"%s" could not be fetched: %s' % (key, problem))
+      self.report.say("%s: %s; trying again" % (what, problem))
+    raise Failed('"%s" could not be fetched: %s' % (what, problem))
 
   def can_mend(self, problem, server_date):
-    if "RequestTimeTooSkewed" in problem:
+    if "RequestTimeTooSkewed" in problem or "InvalidSignature" in problem:
       self.clock_offset = email.utils.parsedate_to_datetime(server_date) - now()
       return True
-    if "ExpiredToken" in problem or "InvalidToken" in problem:
+    if "Expired" in problem or "InvalidToken" in problem or "UnrecognizedClient" in problem:
       self.credentials = None
       return True
-    return problem.startswith(("5", "429"))
+    return problem.startswith(("5", "429")) or "Throttling" in problem
 
-  def sign(self, url):
+  def sign(self, service, method, url, headers, body):
     self.credentials = self.credentials or read_role()
-    return signed_headers("GET", url, {}, self.credentials, self.region, now() + self.clock_offset)
+    when = now() + self.clock_offset
+    return signed_headers(method, url, headers, self.credentials, self.region, when, body, service)
+
+
+# Of this machine, not of the way to AWS: a full disk, a quota, a file system that became read-only.
+LOCAL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
+
+
+class Bucket:
+  def __init__(self, name, aws):
+    self.name, self.aws = name, aws
+    url = aws.endpoint("s3")
+    named = url.startswith("https://s3.") and "." not in name
+    self.url = url.replace("//", "//%s." % name, 1) if named else "%s/%s" % (url, name)
+
+  def read_json(self, key):
+    """None when there is no such object."""
+    body = self.aws.ask("s3", "GET", self.url_of(key), lambda answer: answer.read())
+    return None if body is None else json.loads(body)
+
+  def save(self, pinned, path, begin=0, end=None):
+    """Bytes of exactly the recorded version, each where it stands there; what breaks goes on where it broke."""
+    end = pinned["size"] if end is None else end
+    url = "%s?versionId=%s" % (self.url_of(pinned["key"]), quoted(pinned["versionId"]))
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "wb") as file:
+      file.seek(begin)
+
+      def wanted():
+        return {"range": "bytes=%d-%d" % (file.tell(), end - 1)}
+
+      def receive(answer):
+        if answer.headers["Content-Range"] != "bytes %d-%d/%d" % (file.tell(), end - 1, pinned["size"]):
+          raise Failed('"%s" has not the %d bytes that its release says' % (pinned["key"], pinned["size"]))
+        shutil.copyfileobj(answer, file, 1 << 20)
+        if file.tell() != end:
+          raise http.client.IncompleteRead(b"")
+        return True
+
+      while True:
+        had = file.tell()
+        try:
+          found = self.aws.ask("s3", "GET", url, receive, wanted)
+          break
+        except Failed:
+          if file.tell() == had:
+            raise
+    if found is None:
+      raise Failed('"%s" (version %s) is no longer in the bucket' % (pinned["key"], pinned["versionId"]))
+    self.aws.report.bytes += end - begin
+
+  def create(self, key, body):
+    """Never over what is there: whoever writes reports cannot alter one."""
+    headers = {"if-none-match": "*", "content-type": "text/plain; charset=utf-8"}
+    self.aws.ask("s3", "PUT", self.url_of(key), lambda answer: True, headers, body)
+
+  def url_of(self, key):
+    return "%s/%s" % (self.url, urllib.parse.quote(key, safe="/-_.~"))
 
 
 def read_role():
@@ -1166,15 +895,16 @@ def attempts():
     yield attempt
 
 
-def open_url(url, headers, method="GET", seconds=30):
+def open_url(url, headers, method="GET", seconds=30, body=b""):
   """A proxy of the environment is for the way to S3; plain http never leaves this network."""
   proxies = {kind: proxy for kind, proxy in urllib.request.getproxies().items() if kind == "https"}
   opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
-  return opener.open(urllib.request.Request(url, headers=headers, method=method), timeout=seconds)
+  request = urllib.request.Request(url, body or None, headers, method=method)
+  return opener.open(request, timeout=seconds)
 
 
-def signed_headers(method, url, headers, credentials, region, when, body=b""):
-  """AWS Signature Version 4 for S3: the headers of the request, Authorization among them."""
+def signed_headers(method, url, headers, credentials, region, when, body=b"", service="s3"):
+  """AWS Signature Version 4: the headers of the request, Authorization among them."""
   parts = urllib.parse.urlsplit(url)
   stamp = when.strftime("%Y%m%dT%H%M%SZ")
   headers = dict(headers, **{"x-amz-date": stamp, "x-amz-content-sha256": sha256_of(body)})
@@ -1185,7 +915,7 @@ def signed_headers(method, url, headers, credentials, region, when, body=b""):
   query = sorted((quoted(k), quoted(v)) for k, v in urllib.parse.parse_qsl(parts.query, True))
   lines = [method, parts.path or "/", "&".join("%s=%s" % pair for pair in query)]
   lines += ["%s:%s" % (name, signed[name]) for name in sorted(signed)] + ["", names, sha256_of(body)]
-  scope = [stamp[:8], region, "s3", "aws4_request"]
+  scope = [stamp[:8], region, service, "aws4_request"]
   text = "\n".join(["AWS4-HMAC-SHA256", stamp, "/".join(scope), sha256_of("\n".join(lines))])
   key = ("AWS4" + credentials["SecretAccessKey"]).encode()
   for part in scope + [text]:
@@ -1193,6 +923,10 @@ def signed_headers(method, url, headers, credentials, region, when, body=b""):
   who = "%s/%s" % (credentials["AccessKeyId"], "/".join(scope))
   said = "AWS4-HMAC-SHA256 Credential=%s,SignedHeaders=%s,Signature=%s" % (who, names, key.hex())
   return dict(headers, Authorization=said)
+
+
+def free_bytes(target):
+  return shutil.disk_usage(target.home if target.home.exists() else "/").free
 
 
 def quoted(text):
@@ -1204,18 +938,6 @@ def quoted(text):
 
 def sha256_of(content):
   return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
-
-
-def copy_hashed(source, copy, limit=None):
-  """(sha256, size); stops when there is more than there should be."""
-  digest, size = hashlib.sha256(), 0
-  for chunk in iter(lambda: source.read(1 << 20), b""):
-    digest.update(chunk)
-    copy.write(chunk)
-    size += len(chunk)
-    if limit is not None and size > limit:
-      break
-  return digest.hexdigest(), size
 
 
 def read_json(path):
@@ -1332,9 +1054,14 @@ def read_command(environment):
 class Report:
   def __init__(self):
     self.phases, self.bytes, self.log, self.about, self.told = {}, 0, None, "", 0
+    self.logs = {}  # what this command has written of each, from where on
 
   def open_log(self, path):
-    self.log = Log(path)
+    self.log = self.heed(Log(path))
+
+  def heed(self, log):
+    self.logs.setdefault(log.path, log.begin)
+    return log
 
   def say(self, text):
     line = ("%s %s%s\n" % (utc_now(), self.about, text)).encode(errors="backslashreplace")
@@ -1350,6 +1077,22 @@ class Report:
       yield
     finally:
       self.phases[name] = round(self.phases.get(name, 0) + time.monotonic() - began, 3)
+
+
+def send_logs(target, command):
+  """Whole, for who has to find out why; create-only, and of no importance to the verdict."""
+  parts = []
+  for path, begin in target.report.logs.items():
+    with contextlib.suppress(OSError), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as log:
+      log.seek(max(begin, log.seek(0, os.SEEK_END) - MAX_REPORT_BYTES))
+      parts.append(b"==> %s <==\n%s" % (path.name.encode(), log.read()))
+  name = re.sub(r"[^\w.-]", "-", os.environ.get("AWS_SSM_INSTANCE_ID") or os.uname().nodename)
+  at = now().strftime("%Y%m%dT%H%M%S%fZ")
+  key = "%s/%s/reports/%s/%s-%s.log" % (target.environment, target.app, name, at, command.action)
+  with contextlib.suppress(Failed, OSError):
+    target.bucket.create(key, b"\n".join(parts))
+    return {"report": key}
+  return {}
 
 
 def print_verdict(verdict):
@@ -1389,6 +1132,8 @@ def main():
     verdict = {"outcome": "failed", "reason": "%s%s" % (bug, error)}
   report.say("%s. %s" % (verdict["outcome"], verdict["reason"]))
   said = {"action": command.action, "outcome": "", "current": target and target.current()}
+  if verdict["outcome"] in ("failed", "reverted") and report.logs:
+    said.update(send_logs(target, command))
   said.update(verdict, phases=report.phases, bytes=report.bytes)
   print_verdict(dict(said, release=command.release))
   return EXIT_CODES[verdict["outcome"]]

@@ -20,6 +20,8 @@ export interface FleetConfig {
   units: string[]
   restartCommand?: string | undefined
   envFile?: string | undefined
+  /** What makes virtualenvs: hard links to wheels that are unpacked once, or the bundle's own pip. */
+  installer: 'links' | 'pip'
   healthUrl: string
   healthSeconds: number
   healthPasses: number
@@ -45,6 +47,7 @@ const fleet = table({
   units: listOf(text('the name of a unit').regex(/^[\w@.:-]+$/, 'is not a unit'), 'units').default([]),
   restart_command: text('a command').optional(),
   env_file: absolutePath('the path of a file on a target').optional(),
+  installer: z.enum(['links', 'pip'], { error: 'must be "links" or "pip"' }).default('links'),
   health_url: text('the address at which a target asks its app').regex(
     /^https?:\/\/|^\$\{/,
     'must begin with http:// or https://',
@@ -134,6 +137,7 @@ function normalize(environment: string, app: string, content: FleetTable): Fleet
     units: content.units,
     restartCommand: content.restart_command,
     envFile: content.env_file,
+    installer: content.installer,
     healthUrl: content.health_url,
     healthSeconds: content.health_seconds,
     healthPasses: content.health_passes,

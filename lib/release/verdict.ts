@@ -14,7 +14,9 @@ export const verdict = z.object({
   reason: z.string().optional(),
   /** The app's or hook's own last lines, where they tell why. */
   log: z.string().optional(),
-  /** Seconds, by phase: fetch, verify, install, unpack, hooks, restart, health. */
+  /** Where in the bucket the whole logs of what failed are. */
+  report: z.string().optional(),
+  /** Seconds, by phase: fetch, wheels, install, sync, unpack, hooks, restart, health. */
   phases: z.record(z.string(), z.number()).default({}),
   bytes: z.number().int().optional(),
 })

@@ -1,5 +1,5 @@
 import { CfnOutput } from 'aws-cdk-lib'
-import { ManagedPolicy } from 'aws-cdk-lib/aws-iam'
+import { ManagedPolicy, PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import type { Bucket } from 'aws-cdk-lib/aws-s3'
 import { Construct } from 'constructs'
 import type { AppScope } from '../release/keys.ts'
@@ -8,6 +8,8 @@ import { acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bu
 export interface AccessPoliciesProps {
   bucket: Bucket
   fleet: AppScope
+  /** What targets read the rest of their program from. */
+  prepareDocumentArn: string
 }
 
 /** For people to attach: who publishes an app to an environment, who looks on, and the targets. */
@@ -18,10 +20,14 @@ const HOLDERS: Record<string, BucketPaths> = {
 }
 
 export class AccessPolicies extends Construct {
-  constructor(scope: Construct, id: string, { bucket, fleet }: AccessPoliciesProps) {
+  constructor(scope: Construct, id: string, { bucket, fleet, prepareDocumentArn }: AccessPoliciesProps) {
     super(scope, id)
     for (const [holder, paths] of Object.entries(HOLDERS)) {
       const statements = bucketStatements(bucket, [fleet], paths)
+      if (holder === 'Target') {
+        const actions = ['ssm:GetDocument']
+        statements.push(new PolicyStatement({ actions, resources: [prepareDocumentArn] }))
+      }
       const policy = new ManagedPolicy(this, holder, { statements })
       acknowledgeBucketPaths(policy, bucket, [fleet], paths)
       new CfnOutput(this, `${holder}Policy`, { value: policy.managedPolicyArn })

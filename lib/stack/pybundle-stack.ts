@@ -4,6 +4,7 @@ import type { FleetConfig } from '../config/fleets.ts'
 import { AccessPolicies } from './access-policies.ts'
 import { ArtifactBucket } from './artifact-bucket.ts'
 import { ControlFunctions } from './control-functions.ts'
+import { PrepareDocument } from './prepare-document.ts'
 import { TargetDocument } from './target-document.ts'
 
 export interface PybundleStackProps extends StackProps {
@@ -16,14 +17,16 @@ export class PybundleStack extends Stack {
     super(scope, id, props)
     const { bucket } = new ArtifactBucket(this, 'Artifacts')
     new ControlFunctions(this, 'Control', { bucket, fleets })
+    const prepare = new PrepareDocument(this, 'Prepare')
     for (const fleet of fleets) {
       const name = `${fleet.environment}-${fleet.app}`
       new TargetDocument(this, `Document-${name}`, {
         fleet,
         bucketName: bucket.bucketName,
         region: this.region,
+        prepare: prepare.program,
       })
-      new AccessPolicies(this, `Access-${name}`, { bucket, fleet })
+      new AccessPolicies(this, `Access-${name}`, { bucket, fleet, prepareDocumentArn: prepare.arn })
     }
     new CfnOutput(this, 'BucketName', { value: bucket.bucketName })
   }

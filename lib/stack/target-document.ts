@@ -6,6 +6,7 @@ import { PARAMETERS } from '../release/command.ts'
 import { sha256 } from '../release/digest.ts'
 import { commandSeconds } from '../release/fleet.ts'
 import { documentName } from '../release/names.ts'
+import type { PrepareProgram } from './prepare-document.ts'
 
 const PROGRAM = readFileSync(new URL('../../target/pybundle_target.py', import.meta.url), 'utf8')
 const CATCH_UP_SCHEDULE = 'rate(30 minutes)'
@@ -14,6 +15,7 @@ export interface TargetDocumentProps {
   fleet: FleetConfig
   bucketName: string
   region: string
+  prepare: PrepareProgram
 }
 
 /**
@@ -23,10 +25,10 @@ export interface TargetDocumentProps {
 export class TargetDocument extends Construct {
   readonly name: string
 
-  constructor(scope: Construct, id: string, { fleet, bucketName, region }: TargetDocumentProps) {
+  constructor(scope: Construct, id: string, { fleet, bucketName, region, prepare }: TargetDocumentProps) {
     super(scope, id)
     this.name = documentName(fleet.environment, fleet.app)
-    const settings = targetSettings(fleet)
+    const settings = { ...targetSettings(fleet), prepare }
     const document = new CfnDocument(this, 'Document', {
       name: this.name,
       documentType: 'Command',
@@ -34,7 +36,7 @@ export class TargetDocument extends Construct {
       targetType: '/AWS::EC2::Instance',
       updateMethod: 'NewVersion',
       // The document has no version of its own to ask for: its content names it.
-      versionName: `content-${sha256(PROGRAM + JSON.stringify(settings)).slice(0, 16)}`,
+      versionName: `content-${sha256(PROGRAM + prepare.sha256 + JSON.stringify(targetSettings(fleet))).slice(0, 16)}`,
       content: documentContent(fleet, { ...settings, bucket: bucketName, region }),
     })
     new CfnAssociation(this, 'CatchUp', {
@@ -59,6 +61,7 @@ function targetSettings(fleet: FleetConfig) {
     units: fleet.units ?? [],
     restart_command: fleet.restartCommand ?? null,
     env_file: fleet.envFile ?? null,
+    installer: fleet.installer,
     health_url: fleet.healthUrl,
     health_seconds: fleet.healthSeconds,
     health_passes: fleet.healthPasses,

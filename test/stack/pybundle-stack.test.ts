@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { App, Validations } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
 import { AwsSolutionsChecks } from 'cdk-nag'
@@ -8,6 +8,7 @@ import { PARAMETERS } from '../../lib/release/command.ts'
 import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
 
 const LARGEST_DOCUMENT = 64 * 1024
+const LARGEST_PROGRAM = 48 * 1024
 
 const fleets = parseFleets(readFileSync('fleets.toml', 'utf8'), 'fleets.toml')
 const app = new App()
@@ -21,7 +22,9 @@ interface DocumentContent {
   parameters: Record<string, { allowedPattern: string; default: string; interpolationType: string }>
   mainSteps: { inputs: { runCommand: unknown[] } }[]
 }
-const documents = ofType('AWS::SSM::Document').map(({ Content }) => Content as DocumentContent)
+const contents = ofType('AWS::SSM::Document').map(({ Content }) => Content as DocumentContent)
+/** Those that targets are sent; the other is what they read to prepare. */
+const documents = contents.filter(({ parameters }) => parameters)
 
 describe('the bucket', () => {
   it('is private, versioned, encrypted with a key of its own, and kept when the stack goes', () => {
@@ -103,7 +106,8 @@ describe('the functions', () => {
 describe('the document', () => {
   it('is one per environment and app, with an association through which a late target catches up', () => {
     const names = fleets.map(({ environment, app: name }) => `pybundle-${environment}-${name}`)
-    expect(ofType('AWS::SSM::Document').map(({ Name }) => Name)).toEqual(names)
+    const named = ofType('AWS::SSM::Document').filter(({ Name }) => Name)
+    expect(named.map(({ Name }) => Name)).toEqual(names)
     expect(ofType('AWS::SSM::Association').map(({ Parameters }) => Parameters)).toEqual(
       fleets.map(() => ({ action: ['catch-up'] })),
     )
@@ -138,8 +142,15 @@ describe('the document', () => {
   })
 
   it('stays below the size that SSM takes', () => {
-    for (const content of documents) {
+    expect(contents).toHaveLength(documents.length + 1)
+    for (const content of contents) {
       expect(Buffer.byteLength(JSON.stringify(content))).toBeLessThan(LARGEST_DOCUMENT)
+    }
+  })
+
+  it('leaves room in both halves of the program, which are below 48 KB each', () => {
+    for (const half of ['target', 'prepare']) {
+      expect(statSync(`target/pybundle_${half}.py`).size).toBeLessThan(LARGEST_PROGRAM)
     }
   })
 
@@ -149,6 +160,8 @@ describe('the document', () => {
       const braced = lines.filter((line) => line.includes('{{'))
       expect(braced).toHaveLength(Object.keys(PARAMETERS).length)
     }
+    const others = contents.filter((content) => !documents.includes(content))
+    expect(JSON.stringify(others)).not.toContain('{{')
   })
 })
 

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -84,6 +85,23 @@ describe('activate', () => {
     target.config = config
     expect(verdict.reason).toContain('exit code 5')
     expect(Buffer.byteLength(output) + Buffer.byteLength(progress)).toBeLessThan(2400)
+  })
+
+  it('goes back when the restart command hangs, and leaves nothing of it running', async () => {
+    const { config } = target
+    await target.deploy(good, 9)
+    target.alterProgram('RESTART_SECONDS = 90', 'RESTART_SECONDS = 1')
+    const isGood = `[ "$(readlink ${target.path('current')})" = releases/${good.id} ]`
+    target.config = {
+      ...config,
+      restart_command: `${isGood} || { yes floods | head -c 9999999; sleep 987; }`,
+    }
+    const { verdict, output } = await target.deploy(await workshop.publishApp({ says: 'hangs' }), 9)
+    target.config = config
+    target.alterProgram('RESTART_SECONDS = 1', 'RESTART_SECONDS = 90')
+    expect(verdict).toMatchObject({ outcome: 'reverted', reason: 'the restart did not end within 1 s' })
+    expect(Buffer.byteLength(output)).toBeLessThan(2100)
+    expect(spawnSync('pgrep', ['-f', '^sleep 987$']).status).toBe(1)
   })
 
   it('is not held up by a restart command whose daemon keeps its output open', async () => {

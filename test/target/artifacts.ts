@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -21,12 +22,16 @@ export interface Wheel {
   version: string
   files?: Record<string, string>
   requires?: string[]
+  /** Whose files somebody may execute. */
+  executable?: string[]
+  /** Root-Is-Purelib. */
+  pure?: boolean
 }
 
 /** Writes a wheel: a zip of the package and its metadata. */
 export async function writeWheel(
   folder: string,
-  { name, version, files, requires = [] }: Wheel,
+  { name, version, files, requires = [], executable = [], pure = true }: Wheel,
 ): Promise<string> {
   const info = `${name}-${version}.dist-info`
   const members: Record<string, string> = {
@@ -38,19 +43,24 @@ export async function writeWheel(
       ...requires.map((one) => `Requires-Dist: ${one}`),
       '',
     ].join('\n'),
-    [`${info}/WHEEL`]: 'Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n',
+    [`${info}/WHEEL`]: `Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: ${pure}\nTag: py3-none-any\n`,
   }
-  members[`${info}/RECORD`] = `${Object.keys(members)
-    .map((member) => `${member},,`)
-    .join('\n')}\n${info}/RECORD,,\n`
+  members[`${info}/RECORD`] ??= [...Object.entries(members).map(recordRow), `${info}/RECORD,,`, ''].join('\n')
   const file = join(folder, `${name}-${version}-py3-none-any.whl`)
   const archive = new ZipArchive({ store: true })
-  for (const [member, content] of Object.entries(members))
-    archive.append(content, { name: member, date: DATE })
+  for (const [member, content] of Object.entries(members)) {
+    const mode = executable.includes(member) ? 0o755 : 0o644
+    archive.append(content, { name: member, date: DATE, mode })
+  }
   const output = createWriteStream(file)
   archive.pipe(output)
   await Promise.all([archive.finalize(), finished(output)])
   return file
+}
+
+function recordRow([name, content]: [string, string]): string {
+  const digest = createHash('sha256').update(content).digest('base64url')
+  return `"${name.replaceAll('"', '""')}",sha256=${digest},${Buffer.byteLength(content)}`
 }
 
 export type Entry = Partial<Header> & { name: string; content?: string }
@@ -70,6 +80,10 @@ export function filesAsTarGz(files: Record<string, string>): Promise<Buffer> {
 export interface ReleaseParts {
   code: Buffer
   wheels?: Wheel[]
+  /** Files of wheels that are there already, in the place of `wheels`. */
+  wheelFiles?: string[]
+  /** The file of another pip than this Python's own. */
+  pip?: string
   platform?: Partial<Platform>
 }
 
@@ -84,17 +98,17 @@ export const SCOPE = { environment: 'staging', app: 'guestbook' }
 export async function publishRelease(
   bucket: BucketAndMetadata,
   folder: string,
-  { code, wheels = [{ name: 'alpha', version: '1.0' }], platform }: ReleaseParts,
+  { code, wheels = [{ name: 'alpha', version: '1.0' }], wheelFiles, pip, platform }: ReleaseParts,
 ): Promise<PublishedRelease> {
   await mkdir(folder, { recursive: true })
   const python = await thisPython()
-  const file = join(folder, `${sha256(JSON.stringify([wheels, platform]))}.pybundle`)
+  const file = join(folder, `${sha256(JSON.stringify([wheelFiles ?? wheels, pip, platform]))}.pybundle`)
   const bundle = await packBundle(
     {
       platform: { ...python.platform, ...platform },
       roots: [],
-      wheels: await Promise.all(wheels.map((wheel) => writeWheel(folder, wheel))),
-      pip: python.pip,
+      wheels: wheelFiles ?? (await Promise.all(wheels.map((wheel) => writeWheel(folder, wheel)))),
+      pip: pip ?? python.pip,
     },
     file,
   )

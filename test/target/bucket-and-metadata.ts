@@ -1,6 +1,8 @@
 import { EventEmitter, once } from 'node:events'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
+import { prepareDocumentContent } from '../../lib/stack/prepare-document.ts'
 import { openCredentialStore } from '../../local/credentials.ts'
 import { type Service, ServiceError, startEndpoint } from '../../local/http/endpoint.ts'
 
@@ -14,10 +16,13 @@ export interface BucketAndMetadata {
   /** The newest version. */
   body(key: string): Buffer
   forget(key: string): void
+  keys(): string[]
   /** Whether the instance has a role at all. */
   hasRole: boolean
   /** Keys in the order they were fetched. */
   fetched: string[]
+  /** Of the bodies of all answers. */
+  bytes: number
   faults: Fault[]
   whenFetched(key: string): Promise<void>
   close(): Promise<void>
@@ -36,20 +41,27 @@ export async function startBucketAndMetadata(folder: string): Promise<BucketAndM
   const faults: Fault[] = []
   const events = new EventEmitter()
   const credentials = openCredentialStore(folder)
-  const s3: Service = async ({ url }, response) => {
+  const s3: Service = async ({ method, url, headers, body }, response) => {
     const key = decodeURIComponent(url.pathname.replace(/^\/[^/]+\//, ''))
+    if (method === 'PUT') {
+      server.put(key, await buffer(body))
+      return void response.end()
+    }
     const version = url.searchParams.get('versionId')
     const found = objects.findLast((one) => one.key === key && (!version || one.versionId === version))
     fetched.push(key)
     events.emit(key)
-    if (answerFault(faults.shift(), found?.body, response)) return
+    if (answerFault(faults.shift(), response, found?.body, headers.range)) return
     if (!found) throw new ServiceError(404, 'NoSuchKey', 'The specified key does not exist.')
-    response.end(found.body)
+    server.bytes += answerRange(headers.range, found.body, response)
   }
   s3.refuse = (response, { status, code }) => {
     response.writeHead(status, { date: new Date().toUTCString() }).end(errorBody(code))
   }
-  const endpoint = await startEndpoint({ port: 0, credentials, services: { s3 } })
+  const ssm: Service = async (_, response) => {
+    response.end(JSON.stringify({ Content: JSON.stringify(prepareDocumentContent()) }))
+  }
+  const endpoint = await startEndpoint({ port: 0, credentials, services: { s3, ssm } })
   const metadata = await startMetadata(() => (server.hasRole ? credentials.issue('target', 3600) : undefined))
 
   const server: BucketAndMetadata = {
@@ -65,10 +77,12 @@ export async function startBucketAndMetadata(folder: string): Promise<BucketAndM
       if (!found) throw new Error(`no object "${key}"`)
       return found.body
     },
+    keys: () => objects.map(({ key }) => key),
     forget(key) {
       objects.splice(0, objects.length, ...objects.filter((one) => one.key !== key))
     },
     fetched,
+    bytes: 0,
     faults,
     async whenFetched(key) {
       if (!fetched.includes(key)) await once(events, key)
@@ -81,17 +95,31 @@ export async function startBucketAndMetadata(folder: string): Promise<BucketAndM
   return server
 }
 
+/** The whole object, or the bytes that were asked for. */
+function answerRange(range: string | undefined, body: Buffer, response: ServerResponse): number {
+  const [, begin = 0, end = body.length - 1] = (/^bytes=(\d+)-(\d+)$/.exec(range ?? '') ?? []).map(Number)
+  const part = body.subarray(begin, end + 1)
+  const headers = { 'content-range': `bytes ${begin}-${begin + part.length - 1}/${body.length}` }
+  response.writeHead(range ? 206 : 200, headers).end(part)
+  return part.length
+}
+
 function errorBody(code: string): string {
   return `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code></Error>`
 }
 
-function answerFault(fault: Fault, body: Buffer | undefined, response: ServerResponse): boolean {
+function answerFault(fault: Fault, response: ServerResponse, body?: Buffer, range?: string): boolean {
   if (fault === 'unavailable') response.writeHead(503).end(errorBody('SlowDown'))
   if (fault === 'expired') response.writeHead(400).end(errorBody('ExpiredToken'))
   if (fault === 'skewed') response.writeHead(403).end(errorBody('RequestTimeTooSkewed'))
   if (fault === 'cut') {
-    response.writeHead(200, { 'content-length': (body?.length ?? 0) + 1 })
-    response.write(body?.subarray(0, 10) ?? '', () => response.destroy())
+    const [, begin = 0, end = 0] = (/^bytes=(\d+)-(\d+)$/.exec(range ?? '') ?? []).map(Number)
+    const headers = {
+      'content-length': (range ? end - begin : (body?.length ?? 0)) + 1,
+      'content-range': `bytes ${begin}-${end}/${body?.length}`,
+    }
+    response.writeHead(range ? 206 : 200, headers)
+    response.write(body?.subarray(begin, begin + 10) ?? '', () => response.destroy())
   }
   return fault !== undefined
 }

@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { writeWheel } from './artifacts.ts'
 import { Workshop } from './workshop.ts'
 
 const PYTHON = '/usr/bin/python3'
@@ -19,6 +20,37 @@ describe.skipIf(!isPossible)('as root', () => {
     chmodSync(workshop.folder, 0o755)
   })
   afterAll(() => workshop.close())
+
+  it.each(['links', 'pip'])('runs nothing of a hostile pip, installing with %s', async (installer) => {
+    const target = await workshop.newTarget({ user: 'nobody', installer })
+    const proof = `${workshop.folder}/proof-of-pip`
+    const version = execFileSync(PYTHON, ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])'])
+    target.runAs(PYTHON, [])
+    const folder = `${workshop.folder}/pip-${installer}`
+    mkdirSync(folder)
+    const telltale = `import os\nif os.getuid() == 0: open(${JSON.stringify(proof)}, "w").write("root")\n`
+    const seen = `${telltale}open("${folder}/ran-" + str(os.getuid()), "w")\n`
+    const requirement = 'class Requirement:\n    def __init__(self, text): pass\n'
+    const files = {
+      'pip/__init__.py': seen,
+      'pip/_vendor/__init__.py': telltale,
+      'pip/_vendor/packaging/__init__.py': telltale,
+      'pip/_vendor/packaging/requirements.py': telltale + requirement,
+      'pip/_vendor/tomli.py': telltale,
+      'pip/_internal/__init__.py': telltale,
+      'pip/_internal/cli/__init__.py': telltale,
+      'pip/_internal/cli/main.py': `${telltale}def main(arguments): return 0\n`,
+      'pip/_internal/operations/install/wheel.py': telltale,
+      'pip/_vendor/distlib/scripts.py': `SCRIPT_TEMPLATE = r'''${telltale}'''\n`,
+    }
+    chmodSync(folder, 0o777)
+    const pip = await writeWheel(folder, { name: 'pip', version: '99.0', files })
+    const release = await workshop.publishApp({}, { pip, platform: { python: version.toString().trim() } })
+    const { verdict } = await target.run('prepare', release)
+    expect(verdict.outcome).toBe('done')
+    expect(existsSync(`${folder}/ran-65534`)).toBe(true)
+    expect(existsSync(proof)).toBe(false)
+  })
 
   it('runs nothing of the upload: wheels, hooks, pip and checks run as the app’s user', async () => {
     const target = await workshop.newTarget({ user: 'nobody', env_file: '/etc/guestbook.env' })
@@ -59,7 +91,7 @@ describe.skipIf(!isPossible)('as root', () => {
     expect(statSync(who).uid).toBe(0)
     expect(statSync(target.path('shared/media')).uid).toBe(65534)
     const writable = ['-user', 'nobody', '-o', '-perm', '/022', '!', '-type', 'l']
-    const places = ['releases', 'venvs', 'tools', 'state', 'log'].map((name) => target.path(name))
+    const places = ['releases', 'venvs', 'wheels', 'state', 'log'].map((name) => target.path(name))
     expect(execFileSync('find', [...places, ...writable], { encoding: 'utf8' })).toBe('')
   })
 })

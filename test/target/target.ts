@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { Action } from '../../lib/release/command.ts'
+import { sha256 } from '../../lib/release/digest.ts'
 import { stateKey } from '../../lib/release/keys.ts'
 import { EMPTY_STATE, type State } from '../../lib/release/state.ts'
 import { parseVerdict, type Verdict } from '../../lib/release/verdict.ts'
@@ -16,6 +17,7 @@ import type { BucketAndMetadata } from './bucket-and-metadata.ts'
 import { thisPython } from './this-python.ts'
 
 export const PROGRAM = fileURLToPath(new URL('../../target/pybundle_target.py', import.meta.url))
+export const PREPARE_PROGRAM = fileURLToPath(new URL('../../target/pybundle_prepare.py', import.meta.url))
 export const ROLLOUT = '20261122t101500z-0123abcd'
 
 type Step = ChildProcessByStdio<null, Readable, Readable>
@@ -70,6 +72,7 @@ export class TestTarget {
       health_seconds: 5,
       health_passes: 2,
       keep_releases: 2,
+      prepare: { document: 'prepare', version: 'content', sha256: sha256(readFileSync(PREPARE_PROGRAM)) },
       ...config,
     }
     this.environment = {
@@ -80,13 +83,21 @@ export class TestTarget {
     this.#script = join(root, '_script.sh')
   }
 
-  runAs(python: string, prefix: string[]): void {
+  /** `runner`: what runs the program, which it finds open as the third file. */
+  runAs(python: string, prefix: string[], runner = '/dev/fd/3'): void {
     this.#prefix = prefix
     const program = readFileSync(PROGRAM, 'utf8')
     writeFileSync(
       this.#script,
-      `exec ${python} -I /dev/fd/3 3<<'PYBUNDLE_TARGET'\n${program}\nPYBUNDLE_TARGET\n`,
+      `exec ${python} -I ${runner} 3<<'PYBUNDLE_TARGET'\n${program}\nPYBUNDLE_TARGET\n`,
     )
+  }
+
+  /** Where waiting as long as the program does would take too long. */
+  alterProgram(from: string, to: string): void {
+    const script = readFileSync(this.#script, 'utf8')
+    if (!script.includes(from)) throw new Error(`the program has no "${from}"`)
+    writeFileSync(this.#script, script.replace(from, to))
   }
 
   /** Starts the step in its own process group, as the agent does. */
