@@ -11,14 +11,16 @@ import { thisPython } from './this-python.ts'
 import { Workshop } from './workshop.ts'
 
 const TRACER = fileURLToPath(new URL('tracer.py', import.meta.url))
-/** Of each action; `npm run test:proofs` takes all. */
+/** Of each action; "all" is each step that there is. */
 const SAMPLES = process.env.PYBUNDLE_KILLS === 'all' ? Infinity : Number(process.env.PYBUNDLE_KILLS ?? 3)
 const SEED = Number(process.env.PYBUNDLE_SEED ?? Date.now() % 1_000_000)
 
 let workshop: Workshop
 beforeAll(async () => {
   workshop = await Workshop.open('killed')
-  console.info(`again with PYBUNDLE_SEED=${SEED}; at every step with npm run test:proofs`)
+  console.info(
+    `again with PYBUNDLE_SEED=${SEED}; at more steps with npm run test:proofs, at each with PYBUNDLE_KILLS=all`,
+  )
 })
 afterAll(() => workshop.close())
 
