@@ -357,6 +357,7 @@ def build_venv(target, bundle, bytecode=True):
         os.sync()  # once, before the markers: much cheaper than for each file, and as safe
       for name in bundle.all:
         mark_wheel(bundle.home(name))
+      os.sync()  # else a virtualenv could outlive a power cut as ready, and its wheels as unmarked
   marker["bundles"] = marker["bundles"][-20:] + [bundle.pinned["digest"]]
   write_json(target.venvs / id / ".ready", marker)
   return id
