@@ -33,7 +33,7 @@ describe('a bundle of local sources', () => {
     const first = await makeBundle(folder)
     const again = await makeBundle(folder)
     expect([again.digest, again.isReused, again.news]).toEqual([first.digest, true, []])
-    expect(again.why).toMatch(/^requirements and 2 local sources unchanged since /)
+    expect(again.why).toMatch(/^requirements\.txt, 2 local sources unchanged since /)
 
     expect((await makeBundle(folder, ...ARM)).isReused).toBe(false)
     appendFileSync(join(folder, 'vendor/beta/beta.py'), 'new = True\n')
