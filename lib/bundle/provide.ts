@@ -96,6 +96,10 @@ async function digestInputs({ requirements, platform }: BundlePlan): Promise<Dig
     PINNED_PIPS,
     requirements.remote,
     requirements.names,
+    // Of one file, other groups give other lines. Options hold absolute paths; what they say is in the files.
+    requirements.lines.filter((line) => !line.startsWith('-')),
+    requirements.constraints,
+    requirements.noBinary,
     await Promise.all(files),
     await Promise.all(local),
   ]
