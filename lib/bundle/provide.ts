@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { type Digest, sha256 } from '../release/digest.ts'
 import { UserError } from '../user-error.ts'
 import { cacheFolder } from './cache.ts'
@@ -96,6 +96,10 @@ async function digestInputs({ requirements, platform }: BundlePlan): Promise<Dig
     PINNED_PIPS,
     requirements.remote,
     requirements.names,
+    // Of one file, other groups give other lines. Options hold absolute paths; what they say is in the files.
+    requirements.lines.filter((line) => !line.startsWith('-')),
+    requirements.constraints,
+    requirements.noBinary,
     await Promise.all(files),
     await Promise.all(local),
   ]
@@ -117,8 +121,9 @@ async function openFile(file: string) {
 }
 
 async function whyReused({ requirements }: BundlePlan, file: string): Promise<string> {
-  const { local } = requirements
-  const sources = local.length === 0 ? '' : ` and ${local.length} local source${local.length > 1 ? 's' : ''}`
+  const { files, local } = requirements
+  const sources = local.length === 0 ? [] : [`${local.length} local source${local.length > 1 ? 's' : ''}`]
+  const inputs = [...files.map((path) => basename(path)), ...sources].join(', ')
   const since = (await stat(file)).mtime.toISOString().slice(0, 16).replace('T', ' ')
-  return `requirements${sources} unchanged since ${since} UTC`
+  return `${inputs} unchanged since ${since} UTC`
 }

@@ -78,6 +78,11 @@ describe('credentials', () => {
     expect(maskCredentials('see https://me:pw@host/x and ssh://git@host')).toBe(
       'see https://****@host/x and ssh://****@host',
     )
+    expect(maskCredentials("https://me:it's@3cret@host/x")).toBe('https://****@host/x')
+    const signed = 'https://host/x?a=1&X-Amz-Signature=abc&X-Amz-Credential=d%2Fe'
+    expect(maskCredentials(`403 for ${signed} there`)).toBe(
+      '403 for https://host/x?a=1&X-Amz-Signature=****&X-Amz-Credential=**** there',
+    )
     expect(withoutCredentials('https://me:pw@host/x')).toBe('https://host/x')
     expect(withoutCredentials('https://token@host/x')).toBe('https://host/x')
     expect(withoutCredentials('ssh://git@host/x')).toBe('ssh://git@host/x')

@@ -108,6 +108,16 @@ describe('the files of a bundle', () => {
     expect(readdirSync(kept).map((file) => statSync(join(kept, file)).size)).toEqual([0, 0, 0])
   })
 
+  it('are fetched again when what the cache has of them was damaged', async () => {
+    await startIndex()
+    const { digest } = await makeBundle(app())
+    const files = join(process.env.XDG_CACHE_HOME ?? '', 'pybundle/files')
+    for (const file of readdirSync(files, { recursive: true, encoding: 'utf8' }))
+      if (file.endsWith('.whl')) writeFileSync(join(files, file), 'damaged')
+    const again = await makeBundle(app('again'))
+    expect([again.isReused, again.digest]).toEqual([false, digest])
+  })
+
   it('may have no digest in the index', async () => {
     const { index, size } = await startIndex({ digestOf: () => undefined })
     expect((await makeBundle(app())).wheels).toEqual(WHEELS)

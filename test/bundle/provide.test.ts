@@ -2,6 +2,7 @@ import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:f
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, it, vi } from 'vitest'
+import { planBundle, provideBundle } from '../../lib/bundle/provide.ts'
 import { pipEnvironment } from '../../lib/bundle/resolve/pip.ts'
 import { makeBundle, useLaptop, writeApp } from './laptop.ts'
 import { startIndex } from './package-index.ts'
@@ -33,7 +34,7 @@ describe('a bundle of local sources', () => {
     const first = await makeBundle(folder)
     const again = await makeBundle(folder)
     expect([again.digest, again.isReused, again.news]).toEqual([first.digest, true, []])
-    expect(again.why).toMatch(/^requirements and 2 local sources unchanged since /)
+    expect(again.why).toMatch(/^requirements\.txt, 2 local sources unchanged since /)
 
     expect((await makeBundle(folder, ...ARM)).isReused).toBe(false)
     appendFileSync(join(folder, 'vendor/beta/beta.py'), 'new = True\n')
@@ -47,6 +48,20 @@ describe('a bundle of local sources', () => {
       'verifying 2 wheels',
       'packing 2 wheels',
     ])
+  })
+
+  it('is made again for other groups, though they name the same packages', async () => {
+    const index = await startIndex([{ name: 'beta' }, { name: 'beta', version: '2.0' }])
+    vi.stubEnv('PIP_INDEX_URL', index.url)
+    const folder = temporaryFolder()
+    const groups = '[dependency-groups]\nold = ["beta==1.0"]\nnew = ["beta==2.0"]\n'
+    writeFileSync(join(folder, 'pyproject.toml'), `[project]\nname = "shop"\nversion = "1"\n${groups}`)
+    for (const [group, version] of Object.entries({ old: '1.0', new: '2.0' })) {
+      const requirements = `pyproject.toml[${group}]`
+      const plan = await planBundle({ folder, requirements, platform: 'this-machine' })
+      const { manifest } = await provideBundle(plan, { report: () => undefined })
+      expect(Object.keys(manifest.members)).toContain(`wheels/beta-${version}-py3-none-any.whl`)
+    }
   })
 
   it('is made anew when the kept one was damaged', async () => {

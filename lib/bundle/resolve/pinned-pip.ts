@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '../../release/digest.ts'
 import { UserError } from '../../user-error.ts'
+import { digestSource } from '../source-digest.ts'
 import { fetchForPlatform } from './pip-platform.ts'
 import type { ResolveJob } from './resolve.ts'
 
@@ -50,7 +51,7 @@ export async function pinnedPips(
 async function obtain(pinned: PinnedPip, job: ResolveJob): Promise<string | undefined> {
   const { version, sha256, needsMinor } = pinned
   const kept = join(job.cache, 'files', sha256, `pip-${version}-py3-none-any.whl`)
-  if (existsSync(kept)) return kept
+  if (existsSync(kept) && (await digestSource(kept)) === sha256) return kept
   const input = join(job.folder, `pip-${version}.in`)
   await writeFile(input, `pip==${version} --hash=sha256:${sha256}\n`)
   const args = [...HASTY, '--no-deps', '--only-binary=:all:', ...job.indexOptions, '-r', input]

@@ -170,16 +170,22 @@ def fetch(session, requirement, progress):
   folder = os.path.join(TASK["fetch"]["files"], known) if known else TASK["fetch"]["own"]
   path = os.path.join(folder, link.filename)
   os.makedirs(folder, exist_ok=True)
-  if known and os.path.exists(path):
+  if is_here(path, known):
     return path
   with open(f"{path}.part", "ab") as part:
     # Another run may want the same file.
     fcntl.flock(part, fcntl.LOCK_EX)
-    if known and os.path.exists(path):
+    if is_here(path, known):
       return path
     fill(part, session, requirement, known, progress)
+    os.fsync(part.fileno())
     os.replace(part.name, path)
   return path
+
+
+def is_here(path, known):
+  """Read each time: a disk that failed must not be told as tampering for ever."""
+  return known is not None and os.path.exists(path) and digest(path) == known
 
 
 def fill(part, session, requirement, known, progress):
@@ -188,18 +194,18 @@ def fill(part, session, requirement, known, progress):
     part.truncate(0)
     with open(requirement.local_file_path, "rb") as whole:
       shutil.copyfileobj(whole, part)
-  elif part.tell() == 0 or not known or digest(part) != known:
+  elif part.tell() == 0 or not known or digest(part.name) != known:
     receive_all(part, session, requirement.link, progress)
   part.flush()
-  found = digest(part)
+  found = digest(part.name)
   if known and found != known:
     part.truncate(0)
     raise Broken(f"its sha256 is {found}, not {known} as the index says")
 
 
-def digest(part):
+def digest(path):
   sha256 = hashlib.sha256()
-  with open(part.name, "rb") as content:
+  with open(path, "rb") as content:
     for block in iter(lambda: content.read(BLOCK), b""):
       sha256.update(block)
   return sha256.hexdigest()
