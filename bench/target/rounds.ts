@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { existsSync, globSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, globSync, mkdirSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -24,7 +24,10 @@ interface Pinned {
   digest: string
 }
 
-/** Everything once, ours and theirs in turn. */
+/**
+ * Everything once, ours and theirs in turn. What one wrote is on the disk before the next begins, and all of it stays
+ * until the end: a file system that has just freed thousands of files is slow to make new ones.
+ */
 export class TargetRounds {
   readonly #workshop: Workshop
   readonly #wheels: RealWheels
@@ -42,6 +45,7 @@ export class TargetRounds {
       const release = await publishRelease(workshop.bucket, join(workshop.folder, 'artifacts'), {
         code,
         wheelFiles,
+        pip: wheels.pip,
       })
       const record = workshop.bucket.body(`staging/guestbook/releases/${release.id}.json`)
       return JSON.parse(record.toString()).bundle
@@ -76,7 +80,6 @@ export class TargetRounds {
     const changed = await this.#ours(after, 'bytecode', target)
     const fetched = this.#workshop.bucket.bytes - fetchedBefore
     const again = await this.#ours(after, 'again', target)
-    rmSync(target.root, { recursive: true })
     const round = { plain, pipPlain, floor, ready, pipReady, changed, again }
     const extra = fetched - this.#changedSize()
     return { ...round, ...(await this.#uvSeconds()), extraBytes: extra }
@@ -98,14 +101,14 @@ export class TargetRounds {
     return statSync(changed ?? '').size
   }
 
-  async #ours(bundle: Pinned, how: 'plain' | 'bytecode' | 'again', on = undefined as OneTarget | undefined) {
+  async #ours(bundle: Pinned, how: 'plain' | 'bytecode' | 'again', on?: OneTarget): Promise<number> {
     const target = on ?? (await this.#workshop.newTarget())
     const script = [join(HERE, 'install.py'), PROGRAM, JSON.stringify(bundle), how]
     const [command = '', ...args] = [...(await asOrdinaryUser()), this.#python, '-B', ...script]
     const env = { ...target.environment, PYBUNDLE_CONFIG: JSON.stringify(target.config) }
+    await run('sync')
     const { stdout } = await run(command, args, { env })
-    if (!on) rmSync(target.root, { recursive: true })
-    return JSON.parse(stdout).seconds as number
+    return JSON.parse(stdout).seconds
   }
 
   #pip(more: string[]): Promise<number> {
@@ -138,11 +141,10 @@ export class TargetRounds {
   async #inFreshFolder(work: (folder: string) => Promise<void>): Promise<number> {
     const folder = join(this.#workshop.folder, `peer-${this.#count++}`)
     mkdirSync(folder)
+    await run('sync')
     const began = performance.now()
     await work(join(folder, 'it'))
-    const seconds = (performance.now() - began) / 1000
-    rmSync(folder, { recursive: true })
-    return seconds
+    return (performance.now() - began) / 1000
   }
 
   async #nicely(command: string, args: string[]): Promise<void> {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { globSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { PINNED_PIPS } from '../../lib/bundle/resolve/pinned-pip.ts'
 
 const run = promisify(execFile)
 
@@ -30,14 +31,15 @@ export const CHANGED = { name: 'websockets', before: '14.2', after: '15.0.1' }
 export interface RealWheels {
   before: string[]
   after: string[]
+  /** The one that bundles carry. */
+  pip: string
 }
 
 /** From the index that this machine's pip uses. */
 export async function downloadWheels(python: string, folder: string): Promise<RealWheels> {
   const { name, before, after } = CHANGED
-  const download = async (to: string, version: string) => {
+  const download = async (to: string, what: string[]) => {
     mkdirSync(join(folder, to), { recursive: true })
-    const what = [...ROOTS, `${name}==${version}`]
     const options = [
       '--quiet',
       '--disable-pip-version-check',
@@ -48,7 +50,12 @@ export async function downloadWheels(python: string, folder: string): Promise<Re
     await run(python, ['-m', 'pip', 'download', ...options, ...what], { env: indexEnvironment() })
     return globSync(join(folder, to, '*.whl')).sort()
   }
-  return { before: await download('before', before), after: await download('after', after) }
+  const [pip = ''] = await download('pip', [`pip==${PINNED_PIPS[0]}`])
+  return {
+    before: await download('before', [...ROOTS, `${name}==${before}`]),
+    after: await download('after', [...ROOTS, `${name}==${after}`]),
+    pip,
+  }
 }
 
 /** Without what names wheels of this machine: then it would depend on where it runs. */
