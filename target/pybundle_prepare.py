@@ -10,6 +10,7 @@ import csv
 import email.parser
 import errno
 import filecmp
+import functools
 import gzip
 import hashlib
 import io
@@ -349,7 +350,7 @@ def build_venv(target, bundle, bytecode=True):
     marker = {"bundles": [], "python": bundle.python, "installer": installer(target)}
     marker.update(pip=bundle.digest(bundle.pip), wheels=[bundle.digest(name) for name in bundle.all])
     try:
-      fill_store(target, bundle, bytecode)
+      fill_store(target, bundle, bytecode, beside=lambda: create_empty(target, target.venvs / id, bundle))
       with target.report.phase("install"):
         make_venv(target, target.venvs / id, bundle)
     finally:  # wheels that are whole are kept also where the virtualenv fails
@@ -372,34 +373,33 @@ def make_venv(target, venv, bundle):
   pip_venv(target, venv, bundle)
 
 
-def create_empty(target, venv, bundle, log):
+def create_empty(target, venv, bundle):
   """By the machine's own interpreter, before anything uploaded is in it; `-S`: it reads no .pth at all."""
   target.discard(venv)
   command = [bundle.python["path"], "-IS", "-m", "venv", "--without-pip", venv]
-  made = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **apart(target))
-  if made.returncode != 0:
-    raise Failed("the virtualenv could not be made", log.tail())
+  with target.open_log("install") as log:
+    made = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **apart(target))
+    if made.returncode != 0:
+      raise Failed("the virtualenv could not be made", log.tail())
 
 
 def link_venv(target, venv, bundle):
-  """What pip would make of these wheels, file by file, of links to their unpacked files."""
+  """What pip would make of these wheels in this new virtualenv, of links to their unpacked files."""
   plans = {name: read_json(newest(bundle.home(name) / "plan.json")) for name in bundle.wheels}
   for name, plan in plans.items():
     if plan["cannot"]:
       raise Cannot("%s %s" % (name, plan["cannot"]))
   with target.open_log("install") as log:
-    create_empty(target, venv, bundle, log)
     template = script_template(pip_folder(target, bundle.digest(bundle.pip)))
     schemes = {name: str(venv / path) for name, path in bundle.python["schemes"].items()}
     schemes.update(scripts=str(venv / "bin"), data=str(venv))
 
     def link(name):
-      if name is None:
-        return check_needs(target, bundle, plans, log)
       own = dict(schemes, headers=headers_folder(venv, bundle.python, name))
       LinkedWheel(bundle.home(name), plans[name], own).install(template, bundle.python["tag"])
 
-    in_parallel(target, [None, *bundle.wheels], link)
+    links = [functools.partial(link, name) for name in bundle.wheels]
+    in_parallel(target, [lambda: check_needs(target, bundle, plans, log), *links])
 
 
 def headers_folder(venv, python, wheel):
@@ -485,11 +485,11 @@ def pip_venv(target, venv, bundle):
       source.seek(start)
       shutil.copyfileobj(source, copy, 1 << 20)
     part.unlink()
+  create_empty(target, venv, bundle)
   environment = dict(plain_environment(target), PIP_CONFIG_FILE="/dev/null")
   pip = pip_folder(target, bundle.digest(bundle.pip))
   fill = [venv / "bin/python", "-I", "-c", INSTALL, pip]
   with target.open_log("install") as log:
-    create_empty(target, venv, bundle, log)
     with target.lent_to_user(venv):
       if target.run_as_user(fill, parts, environment, log) != 0:
         raise Failed("the bundle could not be installed", log.tail())
@@ -501,7 +501,7 @@ def pip_venv(target, venv, bundle):
 # that its bytecode is there. The last two are called *.new until all has been synced.
 
 
-def fill_store(target, bundle, bytecode):
+def fill_store(target, bundle, bytecode, beside):
   tag = bundle.python["tag"] if bytecode else None
   absent = set(bundle.missing())
   wanted = [name for name in bundle.all if name in absent or not has_bytecode(bundle.home(name), tag)]
@@ -517,7 +517,7 @@ def fill_store(target, bundle, bytecode):
 
   target.report.say("fetching %d wheels of %d" % (len(absent), len(bundle.all)))
   with target.report.phase("wheels"):
-    in_parallel(target, wanted, bring)
+    in_parallel(target, [beside, *(functools.partial(bring, name) for name in wanted)])
 
 
 def has_bytecode(home, tag):
@@ -584,8 +584,18 @@ def plan_wheel(folder, digests):
     stem = re.sub(r"(\.exe|-script\.py|\.pya)$", "", os.path.basename(rest))
     if scheme != "scripts" or stem not in plan["scripts"]:  # which is made anew
       plan["moved"].append([name, scheme, rest])
-  plan["folders"] = sorted({os.path.dirname(name) for name in plan["files"]})
+  plan["folders"] = folders_of(plan["files"])
   return plan
+
+
+def folders_of(names):
+  """Each before what is in it."""
+  found = set()
+  for name in names:
+    while name and os.path.dirname(name) not in found:
+      name = os.path.dirname(name)
+      found.add(name)
+  return sorted(found)
 
 
 def read_headers(path):
@@ -691,10 +701,14 @@ def cached(path, tag):
 
 
 def write_bytecode(path, bytecode):
-  with contextlib.suppress(FileExistsError):
-    os.mkdir(os.path.dirname(path))
+  make_folder(os.path.dirname(path))
   with open(path, "wb") as file:
     file.write(bytecode)
+
+
+def make_folder(path):
+  with contextlib.suppress(FileExistsError):
+    os.mkdir(path)
 
 
 class LinkedWheel:
@@ -708,7 +722,7 @@ class LinkedWheel:
 
   def install(self, template, tag):
     for folder in self.plan["folders"]:
-      os.makedirs("%s/%s" % (self.site, folder), exist_ok=True)
+      make_folder("%s/%s" % (self.site, folder))
     for name in self.plan["files"]:
       if not link_file(self.files + name, "%s/%s" % (self.site, name)):
         self.shared.add(name)
@@ -770,7 +784,7 @@ class LinkedWheel:
     for folder in self.plan["folders"]:
       source, copy = self.files + folder + "/__pycache__/", "%s/%s/__pycache__/" % (self.site, folder)
       if os.path.isdir(source):
-        os.makedirs(copy, exist_ok=True)
+        make_folder(copy)
         for name in os.listdir(source):
           source_name = os.path.join(folder, name[: -len(ending)] + ".py")
           if name.endswith(ending) and source_name not in self.shared:
@@ -828,13 +842,13 @@ def script_template(pip):
 # --- Several processes ---------------------------------------------------------------------------------
 
 
-def in_parallel(target, jobs, work):
+def in_parallel(target, jobs):
   """In two processes or more, as one can unpack while another fetches; nice to what else runs here."""
   queue, results = os.pipe(), os.pipe()
   os.write(queue[1], b"".join(struct.pack("<I", number) for number in range(len(jobs))))
   os.close(queue[1])
   workers = [
-    fork(lambda: work_off(target, queue[0], results[1], jobs, work))
+    fork(lambda: work_off(target, queue[0], results[1], jobs))
     for _ in range(min(len(jobs), max(2, os.cpu_count() or 1)))
   ]
   os.close(queue[0])
@@ -863,7 +877,7 @@ def fork(work):
   return process
 
 
-def work_off(target, queue, results, jobs, work):
+def work_off(target, queue, results, jobs):
   """One line for each job; after a failure the others find nothing more to do."""
   os.close(target.lock)  # only the command itself holds the machine lock
   os.nice(10)
@@ -871,7 +885,7 @@ def work_off(target, queue, results, jobs, work):
   for number in iter(lambda: os.read(queue, 4), b""):
     before = target.report.bytes
     try:
-      work(jobs[struct.unpack("<I", number)[0]])
+      jobs[struct.unpack("<I", number)[0]]()
       said = {"bytes": target.report.bytes - before}
     except Cannot as reason:
       said = {"cannot": str(reason)[:400]}
@@ -921,6 +935,8 @@ class Unpacking:
         else:
           kinds = "a file, a folder nor a link" if self.links else "a file nor a folder"
           raise Failed('"%s" in the archive is neither %s' % (name[:80], kinds))
+    except FileExistsError:
+      raise Failed('"%s" is in the archive twice' % name[:80])
     except UNREADABLE as error:
       raise Failed("the archive cannot be read: %s" % error)
     # When all are there, as one link can lead another astray.
@@ -934,24 +950,26 @@ class Unpacking:
     if not parts or parts[0] in self.taken:
       raise Failed('the archive must not contain "%s"' % name[:80])
     self.make_folders(parts[:-1])
-    path = "%s/%s" % (self.folder, "/".join(parts))
-    if os.path.lexists(path):
-      raise Failed('"%s" is in the archive twice' % name[:80])
+    self.count_file()
+    return "%s/%s" % (self.folder, "/".join(parts))
+
+  def count_file(self):
     self.files_left -= 1
     if self.files_left < 0:
       raise Failed("the archive has more than %d files" % MAX_UNPACKED_FILES)
-    return path
 
   def make_folders(self, parts):
     """Never through a link."""
-    for count in range(1 if "/".join(parts) not in self.folders else len(parts) + 1, len(parts) + 1):
-      folder = "/".join(parts[:count])
-      path = "%s/%s" % (self.folder, folder)
-      with contextlib.suppress(FileExistsError):
-        os.mkdir(path)
-      if not stat.S_ISDIR(os.lstat(path).st_mode):
-        raise Failed('"%s" in the archive is a folder and something else' % folder[:80])
-      self.folders.add(folder)
+    folder = "/".join(parts)
+    if folder in self.folders:
+      return
+    self.make_folders(parts[:-1])
+    self.count_file()
+    path = "%s/%s" % (self.folder, folder)
+    make_folder(path)
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
+      raise Failed('"%s" in the archive is a folder and something else' % folder[:80])
+    self.folders.add(folder)
 
   def write(self, path, mode, content):
     digest = hashlib.sha256()
