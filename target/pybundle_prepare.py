@@ -781,7 +781,7 @@ class LinkedWheel:
   def link_bytecode(self, tag):
     """Not of a file that another wheel had brought: its bytecode tells when the other was unpacked."""
     ending = ".%s.pyc" % tag
-    for folder in self.plan["folders"]:
+    for folder in {os.path.dirname(name) for name in self.plan["files"] if name.endswith(".py")}:
       source, copy = self.files + folder + "/__pycache__/", "%s/%s/__pycache__/" % (self.site, folder)
       if os.path.isdir(source):
         make_folder(copy)
