@@ -1,11 +1,11 @@
-import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, it, vi } from 'vitest'
 import { planBundle, provideBundle } from '../../lib/bundle/provide.ts'
 import { pipEnvironment } from '../../lib/bundle/resolve/pip.ts'
 import { makeBundle, useLaptop, writeApp } from './laptop.ts'
-import { startIndex } from './package-index.ts'
+import { buildWheel, startIndex } from './package-index.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 useLaptop()
@@ -122,6 +122,27 @@ describe('a bundle of local sources', () => {
     await expect(makeBundle(folder)).rejects.toThrow(
       /could not build a wheel from .*broken:[\s\S]*no compiler/,
     )
+  })
+})
+
+describe('a folder whose name has a space', () => {
+  it('may hold the app, its wheels and its constraints, with a byte order mark', async () => {
+    const folder = join(writeApp({ requirements: '' }), 'my app')
+    mkdirSync(join(folder, 'wheels'), { recursive: true })
+    for (const version of ['1.0', '2.0']) await buildWheel({ name: 'alpha', version }, join(folder, 'wheels'))
+    writeFileSync(join(folder, 'limits.txt'), '\uFEFFalpha<2\n')
+    writeFileSync(join(folder, 'requirements.txt'), '--no-index\n-f wheels\n-c limits.txt\nalpha\n')
+    expect((await makeBundle(folder)).wheels).toEqual(['alpha-1.0-py3-none-any.whl'])
+  })
+
+  it('may hold the cache, with what was built from the source of an index', async () => {
+    vi.stubEnv('XDG_CACHE_HOME', join(temporaryFolder(), 'my cache'))
+    const index = await startIndex([{ name: 'beta', requires: ['alpha'] }], [{ name: 'alpha' }])
+    vi.stubEnv('PIP_INDEX_URL', index.url)
+    expect((await makeBundle(writeApp({ requirements: 'beta\n' }))).wheels).toEqual([
+      'alpha-1.0-py3-none-any.whl',
+      'beta-1.0-py3-none-any.whl',
+    ])
   })
 })
 

@@ -1,5 +1,6 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { UserError } from '../../user-error.ts'
 import type { VcsRecord } from '../build/vcs.ts'
 import { maskCredentials } from '../credentials.ts'
@@ -146,12 +147,13 @@ function readOption(reading: Reading, text: string, { file, where }: Place): str
     case '-c':
     case '--constraint':
       if (!isRemote(value) && !isFile(path)) return `no constraints file ${path}`
-      addOption(found, `-c ${isRemote(value) ? value : path}`)
+      // No address of a file: of that, pip would take the byte order mark for a part of the first name.
+      addOption(found, `-c ${isRemote(value) ? value : JSON.stringify(path)}`)
       if (!isRemote(value)) noteConstraints(found, path)
       return undefined
     case '-f':
     case '--find-links':
-      addOption(found, `--find-links ${URL.test(value) ? value : path}`)
+      addOption(found, `--find-links ${URL.test(value) ? value : pathToFileURL(path).href}`)
       return undefined
     case '-e':
     case '--editable':

@@ -170,7 +170,7 @@ async function inputLines(
     return place(nameOf(line), extras, wheel, marker)
   })
   return Promise.all([
-    ...[...fromSource.values()].map((wheel) => `--find-links ${dirname(wheel)}`),
+    ...[...fromSource.values()].map((wheel) => `--find-links ${pathToFileURL(dirname(wheel)).href}`),
     // Named by file, a local wheel cannot be taken over by a package of its name in an index; named first, it is what
     // a line means that asks for that package by its name alone.
     ...built.map(({ wheel, extras, marker }) => place(nameOfWheel(wheel), extras, wheel, marker)),
