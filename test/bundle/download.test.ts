@@ -139,4 +139,10 @@ describe('the files of a bundle', () => {
       /Hashes are required in --require-hashes mode[\s\S]*small==1\.0 --hash=sha256:/,
     )
   })
+
+  it('must have one that the requirements name, where those say "--require-hashes"', async () => {
+    await startIndex()
+    const requirements = '--require-hashes\nother==1.0\n'
+    await expect(makeBundle(writeApp({ requirements }))).rejects.toThrow(/Hashes are required/)
+  })
 })

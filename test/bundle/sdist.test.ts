@@ -66,6 +66,18 @@ describe('a dependency that has no wheel', () => {
     )
   })
 
+  it('is not built where hashes are required, and it has none', async () => {
+    const index = await startIndex([{ name: 'other' }], [{ name: 'alpha' }])
+    vi.stubEnv('PIP_INDEX_URL', index.url)
+    const other = `other==1.0 --hash=sha256:${sha256(readFileSync(join(index.folder, 'other-1.0-py3-none-any.whl')))}`
+    const alpha = `${index.url.replace('/simple', '/files')}/alpha-1.0.tar.gz`
+    for (const required of ['--require-hashes', other])
+      for (const asked of ['alpha==1.0', alpha])
+        await expect(makeBundle(writeApp({ requirements: `${required}\n${asked}\n` }))).rejects.toThrow(
+          /Hashes are required in --require-hashes mode/,
+        )
+  })
+
   it('is built too where "--no-binary" asks for it', async () => {
     const { news, wheels } = await bundleWith('--no-binary=alpha\nalpha\n', {
       wheels: [{ name: 'alpha' }],

@@ -69,6 +69,11 @@ export function finishReading({ found, mistakes }: Reading, file: string): Requi
   )
 }
 
+/** As pip has it: one that has a hash asks for a hash of each, of what others need too. */
+export function requiresHashes({ lines }: Requirements): boolean {
+  return lines.some((line) => line === '--require-hashes' || / --hash[ =]/.test(line))
+}
+
 export function noRequirements(): Requirements {
   return { local: [], remote: [], lines: [], names: [], noBinary: [], constraints: [], files: [] }
 }
@@ -162,8 +167,6 @@ function readOption(reading: Reading, text: string, { file, where }: Place): str
         : addLocal(found, value, { folder })
     case '--no-binary':
       return readNoBinary(found, value)
-    case '--require-hashes':
-      return undefined
     default:
       addOption(found, text)
       return undefined

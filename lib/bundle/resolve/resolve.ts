@@ -6,7 +6,7 @@ import { type BuiltSource, buildSources } from '../build/build.ts'
 import { buildFromIndex, unmatched } from '../build/sdist.ts'
 import type { Python } from '../find-python.ts'
 import { nameOf } from '../inputs/requirement-name.ts'
-import type { Requirements } from '../inputs/requirements.ts'
+import { type Requirements, requiresHashes } from '../inputs/requirements.ts'
 import type { BundleParts } from '../pack.ts'
 import { describePlatform, type Platform } from '../platform.ts'
 import { digestSource } from '../source-digest.ts'
@@ -153,16 +153,16 @@ async function buildMissing(
 
 /** What pip is asked for, with the wheels that were built here in their places. */
 async function inputLines(
-  { lines }: Requirements,
+  requirements: Requirements,
   built: BuiltSource[],
   fromSource: FromSource,
 ): Promise<string[]> {
-  const isHashed = lines.some((line) => / --hash[ =]/.test(line))
+  const isHashed = requiresHashes(requirements)
   const place = async (name: string, extras: string, wheel: string, marker: string) => {
     const hash = isHashed ? ` --hash=sha256:${await digestSource(wheel)}` : ''
     return `${name}${extras} @ ${pathToFileURL(wheel).href}${marker && ` ; ${marker}`}${hash}`
   }
-  const written = lines.map((line) => {
+  const written = requirements.lines.map((line) => {
     const wheel = line.startsWith('-') ? undefined : fromSource.get(nameOf(line))
     if (!wheel) return line
     const [, extras = '', marker = ''] =
