@@ -78,6 +78,11 @@ describe('a dependency that has no wheel', () => {
         )
   })
 
+  it('is built too where "--only-binary :none:" takes back what was said before', async () => {
+    const { wheels } = await bundleWith('--only-binary=:none:\nalpha\n', { sources: [{ name: 'alpha' }] })
+    expect(wheels).toEqual(['alpha-1.0-py3-none-any.whl'])
+  })
+
   it('is built too where "--no-binary" asks for it', async () => {
     const { news, wheels } = await bundleWith('--no-binary=alpha\nalpha\n', {
       wheels: [{ name: 'alpha' }],

@@ -167,6 +167,9 @@ function readOption(reading: Reading, text: string, { file, where }: Place): str
         : addLocal(found, value, { folder })
     case '--no-binary':
       return readNoBinary(found, value)
+    case '--only-binary':
+      // pip is asked for wheels alone. A ":none:" after that would have it take sources.
+      return undefined
     default:
       addOption(found, text)
       return undefined
