@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { describe, expect, it, vi } from 'vitest'
+import { PINNED_PIPS } from '../../lib/bundle/resolve/pinned-pip.ts'
+import { sha256 } from '../../lib/release/digest.ts'
 import { type FileServer, serveFiles } from './file-server.ts'
 import { makeBundle, useLaptop, writeApp } from './laptop.ts'
 import { buildWheel } from './package-index.ts'
@@ -138,6 +140,18 @@ describe('the files of a bundle', () => {
     await expect(makeBundle(writeApp({ requirements: `${requirements}small==1.0\n` }))).rejects.toThrow(
       /Hashes are required in --require-hashes mode[\s\S]*small==1\.0 --hash=sha256:/,
     )
+  })
+
+  it('are not asked for where the index has another pip under the name of the one that makes bundles', async () => {
+    const folder = temporaryFolder()
+    for (const version of PINNED_PIPS) await buildWheel({ name: 'pip', version }, folder)
+    for (const digestOf of [sha256, () => '0'.repeat(64)]) {
+      vi.stubEnv('XDG_CACHE_HOME', temporaryFolder())
+      vi.stubEnv('PIP_INDEX_URL', (await serveFiles(folder, { digestOf })).url)
+      await expect(makeBundle(app())).rejects.toThrow(
+        /^what the index has as pip .* is another file than the one that bundles are made with:\n[\s\S]*sha256/,
+      )
+    }
   })
 
   it('must have one that the requirements name, where those say "--require-hashes"', async () => {
