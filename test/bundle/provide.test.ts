@@ -125,6 +125,17 @@ describe('a bundle of local sources', () => {
   })
 })
 
+describe('pip', () => {
+  it('is told to have been killed, where it had no time to say anything', async () => {
+    const folder = writeApp({ requirements: './vendor/huge', vendor: [{ name: 'huge' }] })
+    const backend = join(folder, 'vendor/huge/_backend/backend.py')
+    writeFileSync(backend, 'import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n')
+    await expect(makeBundle(folder)).rejects.toThrow(
+      /could not build a wheel from .*huge:\npip was ended by SIGKILL: this machine may have run out of memory/,
+    )
+  })
+})
+
 describe('a folder whose name has a space', () => {
   it('may hold the app, its wheels and its constraints, with a byte order mark', async () => {
     const folder = join(writeApp({ requirements: '' }), 'my app')

@@ -60,7 +60,7 @@ export async function runPip(args: readonly string[], run: PipRun): Promise<void
       ]
     : [join(pip, 'pip')]
   const options = ['--disable-pip-version-check', '--no-input', '--no-color', ...args]
-  const { exitCode, all } = await execa(python.executable, [...program, ...options], {
+  const { exitCode, signal, all } = await execa(python.executable, [...program, ...options], {
     cwd,
     all: true,
     reject: false,
@@ -76,8 +76,12 @@ export async function runPip(args: readonly string[], run: PipRun): Promise<void
     },
     extendEnv: false,
   })
+  if (signal)
+    throw new UserError(`pip was ended by ${signal}${signal === 'SIGKILL' ? `: ${OFTEN_MEMORY}` : ''}`)
   if (exitCode !== 0) throw new UserError(pipComplaint(all))
 }
+
+const OFTEN_MEMORY = 'this machine may have run out of memory. Free some, or make the bundle on another one.'
 
 const RECORD_SEPARATOR = '\u001e'
 
