@@ -216,6 +216,21 @@ describe("pip's settings", () => {
     expect(Object.keys(pipEnvironment(settings, true))).not.toEqual(expect.arrayContaining(['PYTHONPATH']))
   })
 
+  it('in files, for installing, leave nothing out', async () => {
+    const index = await startIndex([{ name: 'alpha', requires: ['beta'] }, { name: 'beta' }])
+    const file = join(temporaryFolder(), 'pip.conf')
+    writeFileSync(
+      file,
+      `[global]\nindex-url = ${index.url}\nrequire-virtualenv = true\n[download]\nno-deps = true\n`,
+    )
+    vi.stubEnv('PIP_INDEX_URL', undefined)
+    vi.stubEnv('PIP_CONFIG_FILE', file)
+    expect((await makeBundle(writeApp({ requirements: 'alpha\n' }))).wheels).toEqual([
+      'alpha-1.0-py3-none-any.whl',
+      'beta-1.0-py3-none-any.whl',
+    ])
+  })
+
   it('do not reach it at all where no index is asked', () => {
     const { PIP_CONFIG_FILE, ...rest } = pipEnvironment(settings, false)
     expect(PIP_CONFIG_FILE).toBe('/dev/null')
