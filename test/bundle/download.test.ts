@@ -100,6 +100,22 @@ describe('the files of a bundle', () => {
     expect(sentOf(index) - before).toBeLessThan(size - MEGABYTE)
   })
 
+  it('leave nothing but what was fetched when Ctrl-C ends the command', async () => {
+    const { index } = await startIndex()
+    index.cutAt.set(BIG, 2 * MEGABYTE)
+    index.onCut = () => undefined
+    const folder = app()
+    writeFileSync(join(folder, 'pybundle.toml'), 'app = "shop"\nplatform = "this-machine"\n')
+    const env = { TMPDIR: temporaryFolder() }
+    const command = ['bundle', '--app', folder, '--output', folder]
+    const ended = execa(process.execPath, [PROGRAM, ...command], { detached: true, reject: false, env })
+    await vi.waitFor(() => expect(keptOf(BIG)).toBeGreaterThan(MEGABYTE), 30_000)
+    // To all of its processes, as a terminal does.
+    process.kill(-(ended.pid ?? 0), 'SIGINT')
+    expect((await ended).signal).toBe('SIGINT')
+    expect(readdirSync(env.TMPDIR).filter((name) => name.startsWith('pybundle-'))).toEqual([])
+  })
+
   it('are refused, and not kept, when they are not what the index says', async () => {
     await startIndex({ digestOf: () => '0'.repeat(64) })
     const failed = makeBundle(app())
