@@ -157,6 +157,15 @@ describe('native code that was built here', () => {
     )
   })
 
+  it('is told of the libstdc++ that it needs, where that is newer than the platform promises', async () => {
+    const newsOf = async (version: string) =>
+      (await bundleWith('native\n', { sources: [native([version])] }, ...platform)).news.join('\n')
+    expect(await newsOf('GLIBCXX_3.4.32')).toContain(
+      'native-1.0-cp311-cp311-linux_x86_64.whl loads a libstdc++ that has GLIBCXX_3.4.32, which must be on every target',
+    )
+    expect(await newsOf('GLIBCXX_3.4.9')).not.toContain('libstdc++')
+  })
+
   it('is refused for another Python', async () => {
     await expect(
       bundleWith('native\n', { sources: [native([])] }, 'ubuntu-22.04-x86_64', '3.12'),
