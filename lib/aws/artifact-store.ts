@@ -1,10 +1,10 @@
 import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdtemp, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { type S3Client, S3ServiceException } from '@aws-sdk/client-s3'
 import { Upload } from '@aws-sdk/lib-storage'
+import { withTemporaryFolder } from '../temporary.ts'
 import { type Destination, s3Client } from './clients.ts'
 import { type ObjectStore, type ObjectVersion, objectStore } from './object-store.ts'
 import { type Part, planParts, type StoredRange } from './plan-parts.ts'
@@ -122,12 +122,9 @@ function isReachedAlike(one: Destination, other: Destination): boolean {
 }
 
 async function carry({ from, object, key, metadata }: Transfer, to: ArtifactStore): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'pybundle-'))
-  const file = join(folder, 'artifact')
-  try {
+  await withTemporaryFolder(async (folder) => {
+    const file = join(folder, 'artifact')
     await pipeline(await from.readStream(object.key, object.versionId), createWriteStream(file))
     await to.uploadFile(key, file, { metadata })
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }

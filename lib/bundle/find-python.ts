@@ -39,6 +39,7 @@ print(json.dumps({
     "executable": os.path.realpath(sys.executable), "version": platform.python_version(), "pip": (pips or [None])[0],
     "pipNeedsMinor": int(requirement(pips[0])) if pips else 0,
     "implementation": platform.python_implementation(), "minor": list(sys.version_info[:2]),
+    "isFreeThreaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
     "platform": {"machine": platform.machine(), "libc": libc, "python": "%d.%d" % sys.version_info[:2]},
 }))
 `
@@ -48,6 +49,7 @@ interface Probed {
   version: string
   implementation: string
   minor: [number, number]
+  isFreeThreaded: boolean
   pip: string | null
   pipNeedsMinor: number
   platform: Platform
@@ -79,11 +81,20 @@ async function probe(name: string): Promise<Probed | undefined> {
   }
 }
 
-function whyUseless({ executable, version, implementation, minor, pip }: Probed): string | undefined {
+function whyUseless({
+  executable,
+  version,
+  implementation,
+  minor,
+  isFreeThreaded,
+  pip,
+}: Probed): string | undefined {
   const what = `${executable} is ${implementation} ${version}`
   if (implementation !== 'CPython') return `${what}: bundles are made with CPython.`
   const [major, level] = minor
   if (major < 3 || level < 8) return `${what}: bundles need Python 3.8 or later.`
+  if (isFreeThreaded)
+    return `${what}, free-threaded: that needs wheels of its own, which bundles have not. Install the other kind.`
   if (pip) return undefined
   return `${what}, but lacks "venv" or "ensurepip", which carries the pip that makes bundles. Install it (Debian and Ubuntu: apt install python3-venv).`
 }

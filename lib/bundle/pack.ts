@@ -1,10 +1,10 @@
 import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
-import { readFile, rename } from 'node:fs/promises'
+import { open, readFile, rename } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { finished } from 'node:stream/promises'
+import { pipeline } from 'node:stream/promises'
 import { ZipArchive } from 'archiver'
 import { type Digest, sha256 } from '../release/digest.ts'
+import { removeAfter } from '../temporary.ts'
 import type { VcsRecord } from './build/vcs.ts'
 import { formatPylock, formatRequirements, type LockedWheel } from './lock-files.ts'
 import { BUNDLE_FORMAT, type BundleManifest, bundleId, formatManifest, MANIFEST_NAME } from './manifest.ts'
@@ -25,14 +25,24 @@ export interface BundleParts {
 /** Writes a `.pybundle` of format 2 whole or not at all; the same parts give the same bytes. */
 export async function packBundle(parts: BundleParts, file: string): Promise<Digest> {
   const temporary = `${file}.${process.pid}.part`
-  const archive = new ZipArchive({ store: true })
-  const output = createWriteStream(temporary)
-  archive.on('error', (error) => output.destroy(error))
-  archive.pipe(output)
-  const id = await addMembers(archive, parts)
-  await Promise.all([archive.finalize(), finished(output)])
-  await rename(temporary, file)
-  return id
+  return removeAfter(temporary, async () => {
+    const archive = new ZipArchive({ store: true })
+    const output = (await open(temporary, 'w')).createWriteStream()
+    const [id] = await Promise.all([fill(archive, parts), pipeline(archive, output)])
+    await rename(temporary, file)
+    return id
+  })
+}
+
+async function fill(archive: ZipArchive, parts: BundleParts): Promise<Digest> {
+  try {
+    const id = await addMembers(archive, parts)
+    await archive.finalize()
+    return id
+  } catch (error) {
+    archive.destroy(error as Error)
+    throw error
+  }
 }
 
 async function addMembers(

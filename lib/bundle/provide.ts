@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type Digest, sha256 } from '../release/digest.ts'
+import { withTemporaryFolder } from '../temporary.ts'
 import { UserError } from '../user-error.ts'
 import { cacheFolder } from './cache.ts'
 import { findPython, type Python } from './find-python.ts'
@@ -68,8 +68,7 @@ export async function provideBundle(plan: BundlePlan, options: ProvideOptions): 
   const kept = options.upgrade ? undefined : await openKept(file)
   if (kept) return { ...kept, isReused: true, why: await whyReused(plan, file) }
   await mkdir(join(cache, 'bundles'), { recursive: true })
-  const folder = await mkdtemp(join(tmpdir(), 'pybundle-'))
-  try {
+  await withTemporaryFolder(async (folder) => {
     const parts = await resolveWheels({ ...plan, cache, folder, report: options.report })
     const count = `${parts.wheels.length} wheel${parts.wheels.length === 1 ? '' : 's'}`
     options.report(`verifying ${count}`)
@@ -77,9 +76,7 @@ export async function provideBundle(plan: BundlePlan, options: ProvideOptions): 
     await verifyWheels({ ...plan, wheels: parts.wheels, asked, report: options.report })
     options.report(`packing ${count}`)
     await packBundle(parts, file)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
   const why = options.upgrade ? 'asked to' : 'none made yet from these requirements and local sources'
   return { ...(await openFile(file)), isReused: false, why: `${why}, for ${describePlatform(plan.platform)}` }
 }

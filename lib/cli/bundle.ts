@@ -1,8 +1,8 @@
-import { copyFile, mkdtemp, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { copyFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type MadeBundle, provideBundle } from '../bundle/provide.ts'
 import { type AppConfig, readAppConfig } from '../config/app.ts'
+import { withTemporaryFolder } from '../temporary.ts'
 import { describeMade } from './artifacts.ts'
 import { type BundleSource, planFrom } from './bundle-source.ts'
 import { appFolder } from './open-app.ts'
@@ -26,18 +26,15 @@ export async function bundle(options: BundleOptions): Promise<number> {
   return 0
 }
 
-async function makeFrom(config: AppConfig, options: BundleOptions): Promise<MadeBundle> {
-  const folder = await mkdtemp(join(tmpdir(), 'pybundle-'))
-  try {
+function makeFrom(config: AppConfig, options: BundleOptions): Promise<MadeBundle> {
+  return withTemporaryFolder(async (folder) => {
     const plan = await planFrom(config, options, folder)
-    return await step('Bundle: looking for changes', async ({ news, result }) => {
+    return step('Bundle: looking for changes', async ({ news, result }) => {
       const made = await provideBundle(plan, { upgrade: options.upgrade, report: news })
       result(describeMade(made))
       return made
     })
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }
 
 /** Relative to where the user stood. */

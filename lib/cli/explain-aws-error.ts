@@ -6,7 +6,7 @@ const EXPLANATIONS: Record<string, string> = {
     'these credentials may not do this: check the profile, and that its role may publish to the bucket',
   AuthorizationHeaderMalformed: 'the bucket is in another region: check "region" of this environment',
   BadRequest: 'refused: check "region" of this environment, and that the credentials have not expired',
-  CredentialsProviderError: 'no AWS credentials: log in, or name a profile with --profile',
+  CredentialsProviderError: 'no AWS credentials: log in, or name a profile that has some with --profile',
   ExpiredToken: 'the AWS credentials have expired: log in again',
   ExpiredTokenException: 'the AWS credentials have expired: log in again',
   InternalError: 'a fault on its side: try again',

@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { readRevision } from '../code/revision.ts'
 import type { ArtifactKind } from '../release/keys.ts'
 import { requestId } from '../release/request.ts'
+import { withTemporaryFolder } from '../temporary.ts'
 import { type Artifact, makeCode } from './artifacts.ts'
 import { bundleSupplier } from './bundle-source.ts'
 import { desiredRelease } from './desired-release.ts'
@@ -30,17 +28,14 @@ export interface PublishOptions extends AppOptions {
 export async function publish(kinds: readonly ArtifactKind[], options: PublishOptions): Promise<number> {
   const app = openApp(options)
   const suppliers = await step('Checking', () => checkAll(app, kinds, options))
-  const folder = await mkdtemp(join(tmpdir(), 'pybundle-'))
-  try {
+  return withTemporaryFolder(async (folder) => {
     const bundle = await suppliers.bundle(folder)
     const code = await suppliers.code(folder)
     const id = requestId(new Date(), randomUUID())
     await uploadArtifact(app.store, bundle, id)
     await uploadArtifact(app.store, code, id)
-    return await askFor(app, { id, bundle, code, revision: suppliers.revision }, options)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+    return askFor(app, { id, bundle, code, revision: suppliers.revision }, options)
+  })
 }
 
 interface Suppliers {

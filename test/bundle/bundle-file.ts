@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { packBundle } from '../../lib/bundle/pack.ts'
+import type { Platform } from '../../lib/bundle/platform.ts'
 
 /** A small bundle of the real format; its wheels are not for installing. */
 export async function writeBundle(folder: string, wheels: Record<string, string> = {}) {
@@ -12,14 +13,7 @@ export async function writeBundle(folder: string, wheels: Record<string, string>
   const pip = join(folder, 'pip-24.0-py3-none-any.whl')
   writeFileSync(pip, 'pip')
   const file = join(folder, 'x.pybundle')
-  const digest = await packBundle(
-    {
-      platform: { machine: 'x86_64', libc: ['glibc', '2.34'], python: '3.11' },
-      roots: ['beta'],
-      wheels: paths,
-      pip,
-    },
-    file,
-  )
-  return { file, digest }
+  const platform: Platform = { machine: 'x86_64', libc: ['glibc', '2.34'], python: '3.11' }
+  const parts = { platform, roots: ['beta'], wheels: paths, pip }
+  return { file, parts, digest: await packBundle(parts, file) }
 }

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { describe, expect, it, vi } from 'vitest'
+import { PINNED_PIPS } from '../../lib/bundle/resolve/pinned-pip.ts'
+import { sha256 } from '../../lib/release/digest.ts'
 import { type FileServer, serveFiles } from './file-server.ts'
 import { makeBundle, useLaptop, writeApp } from './laptop.ts'
 import { buildWheel } from './package-index.ts'
@@ -98,6 +100,22 @@ describe('the files of a bundle', () => {
     expect(sentOf(index) - before).toBeLessThan(size - MEGABYTE)
   })
 
+  it('leave nothing but what was fetched when Ctrl-C ends the command', async () => {
+    const { index } = await startIndex()
+    index.cutAt.set(BIG, 2 * MEGABYTE)
+    index.onCut = () => undefined
+    const folder = app()
+    writeFileSync(join(folder, 'pybundle.toml'), 'app = "shop"\nplatform = "this-machine"\n')
+    const env = { TMPDIR: temporaryFolder() }
+    const command = ['bundle', '--app', folder, '--output', folder]
+    const ended = execa(process.execPath, [PROGRAM, ...command], { detached: true, reject: false, env })
+    await vi.waitFor(() => expect(keptOf(BIG)).toBeGreaterThan(MEGABYTE), 30_000)
+    // To all of its processes, as a terminal does.
+    process.kill(-(ended.pid ?? 0), 'SIGINT')
+    expect((await ended).signal).toBe('SIGINT')
+    expect(readdirSync(env.TMPDIR).filter((name) => name.startsWith('pybundle-'))).toEqual([])
+  })
+
   it('are refused, and not kept, when they are not what the index says', async () => {
     await startIndex({ digestOf: () => '0'.repeat(64) })
     const failed = makeBundle(app())
@@ -138,5 +156,23 @@ describe('the files of a bundle', () => {
     await expect(makeBundle(writeApp({ requirements: `${requirements}small==1.0\n` }))).rejects.toThrow(
       /Hashes are required in --require-hashes mode[\s\S]*small==1\.0 --hash=sha256:/,
     )
+  })
+
+  it('are not asked for where the index has another pip under the name of the one that makes bundles', async () => {
+    const folder = temporaryFolder()
+    for (const version of PINNED_PIPS) await buildWheel({ name: 'pip', version }, folder)
+    for (const digestOf of [sha256, () => '0'.repeat(64)]) {
+      vi.stubEnv('XDG_CACHE_HOME', temporaryFolder())
+      vi.stubEnv('PIP_INDEX_URL', (await serveFiles(folder, { digestOf })).url)
+      await expect(makeBundle(app())).rejects.toThrow(
+        /^what the index has as pip .* is another file than the one that bundles are made with:\n[\s\S]*sha256/,
+      )
+    }
+  })
+
+  it('must have one that the requirements name, where those say "--require-hashes"', async () => {
+    await startIndex()
+    const requirements = '--require-hashes\nother==1.0\n'
+    await expect(makeBundle(writeApp({ requirements }))).rejects.toThrow(/Hashes are required/)
   })
 })

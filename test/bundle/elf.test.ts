@@ -24,6 +24,11 @@ describe('a native file', () => {
       glibc: '2.34',
       libraries: ['libc.so.6', 'libpq.so.5'],
     })
+    expect(elfNeeds(elfFile({ versions: ['GLIBCXX_3.4.9', 'GLIBCXX_3.4.30', 'GLIBCXX_3.4'] }))).toMatchObject(
+      {
+        libstdcxx: '3.4.30',
+      },
+    )
     expect(elfNeeds(elfFile({ machine: 3, bits: 32, versions: ['GLIBC_2.0'] }))).toMatchObject({
       machine: 'i686',
       bits: 32,

@@ -13,7 +13,7 @@ export interface FileServer {
   /** No byte from here on is sent of a file. */
   cutAt: Map<string, number>
   /** Called when nothing more is sent because of that. */
-  onCut: (connection: ServerResponse) => void
+  onCut: (response: ServerResponse) => void
   /** How many files were being sent at one moment, at most. */
   mostAtOnce: number
 }
@@ -79,7 +79,7 @@ function page(folder: string, name: string, digestOf: (content: Buffer) => strin
     const digest = digestOf(readFileSync(join(folder, file)))
     return `<a href="/files/${file}${digest ? `#sha256=${digest}` : ''}">${file}</a>`
   })
-  return `<!DOCTYPE html><html><body>${links}</body></html>`
+  return `<!DOCTYPE html><html><body>${links.join('')}</body></html>`
 }
 
 /** As a server of files understands "bytes=10-", "bytes=10-19" and "bytes=-10". */

@@ -48,6 +48,13 @@ describe('the Python of the laptop', () => {
     vi.unstubAllEnvs()
   })
 
+  it('must not be free-threaded', async () => {
+    const freed = 'import sysconfig; sysconfig.get_config_vars()["Py_GIL_DISABLED"] = 1'
+    vi.stubEnv('PATH', await pathWith('python3', freed))
+    await expect(findPython()).rejects.toThrow(/is CPython 3\.\d+\.\d+, free-threaded: that needs wheels/)
+    vi.unstubAllEnvs()
+  })
+
   it('is passed over where another one can do more', async () => {
     const folder = await pathWith('python3', 'sys.modules["ensurepip"] = None')
     const { stdout: python } = await execa('python3', [

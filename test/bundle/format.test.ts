@@ -1,9 +1,10 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { ZipArchive } from 'archiver'
 import { execa } from 'execa'
 import { describe, expect, it } from 'vitest'
+import { packBundle } from '../../lib/bundle/pack.ts'
 import { readBundle } from '../../lib/bundle/read.ts'
 import { readManifest } from '../../lib/bundle/read-manifest.ts'
 import type { RangeSource } from '../../lib/bundle/read-ranges.ts'
@@ -36,6 +37,23 @@ describe('a bundle', () => {
   it('is the same bytes whenever the same parts are packed', async () => {
     const [one, two] = [await writeBundle(temporaryFolder()), await writeBundle(temporaryFolder())]
     expect(readFileSync(one.file).equals(readFileSync(two.file))).toBe(true)
+  })
+
+  it('leaves nothing behind where it could not be written', async () => {
+    const folder = temporaryFolder()
+    const { parts } = await writeBundle(temporaryFolder())
+    const wheels = [...parts.wheels, join(folder, 'absent-1.0-py3-none-any.whl')]
+    await expect(packBundle({ ...parts, wheels }, join(folder, 'shop.pybundle'))).rejects.toThrow('absent')
+    expect(readdirSync(folder)).toEqual([])
+  })
+
+  it.runIf(existsSync('/dev/full'))('is refused where the disk is full', async () => {
+    const folder = temporaryFolder()
+    const { parts } = await writeBundle(temporaryFolder())
+    const file = join(folder, 'shop.pybundle')
+    symlinkSync('/dev/full', `${file}.${process.pid}.part`)
+    await expect(packBundle(parts, file)).rejects.toThrow('ENOSPC')
+    expect(readdirSync(folder)).toEqual([])
   })
 
   it('holds wheels first and its manifest last, all stored', async () => {

@@ -28,7 +28,7 @@ export async function startIndex(
     const links = wheels.map((file) => `<a href="/files/${file}">${file}</a>`)
     return response
       .setHeader('content-type', 'text/html')
-      .end(`<!DOCTYPE html><html><body>${links}</body></html>`)
+      .end(`<!DOCTYPE html><html><body>${links.join('')}</body></html>`)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => {

@@ -1,11 +1,11 @@
-import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, it, vi } from 'vitest'
 import { planBundle, provideBundle } from '../../lib/bundle/provide.ts'
 import { pipEnvironment } from '../../lib/bundle/resolve/pip.ts'
 import { makeBundle, useLaptop, writeApp } from './laptop.ts'
-import { startIndex } from './package-index.ts'
+import { buildWheel, startIndex } from './package-index.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 useLaptop()
@@ -125,6 +125,38 @@ describe('a bundle of local sources', () => {
   })
 })
 
+describe('pip', () => {
+  it('is told to have been killed, where it had no time to say anything', async () => {
+    const folder = writeApp({ requirements: './vendor/huge', vendor: [{ name: 'huge' }] })
+    const backend = join(folder, 'vendor/huge/_backend/backend.py')
+    writeFileSync(backend, 'import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n')
+    await expect(makeBundle(folder)).rejects.toThrow(
+      /could not build a wheel from .*huge:\npip was ended by SIGKILL: this machine may have run out of memory/,
+    )
+  })
+})
+
+describe('a folder whose name has a space', () => {
+  it('may hold the app, its wheels and its constraints, with a byte order mark', async () => {
+    const folder = join(writeApp({ requirements: '' }), 'my app')
+    mkdirSync(join(folder, 'wheels'), { recursive: true })
+    for (const version of ['1.0', '2.0']) await buildWheel({ name: 'alpha', version }, join(folder, 'wheels'))
+    writeFileSync(join(folder, 'limits.txt'), '\uFEFFalpha<2\n')
+    writeFileSync(join(folder, 'requirements.txt'), '--no-index\n-f wheels\n-c limits.txt\nalpha\n')
+    expect((await makeBundle(folder)).wheels).toEqual(['alpha-1.0-py3-none-any.whl'])
+  })
+
+  it('may hold the cache, with what was built from the source of an index', async () => {
+    vi.stubEnv('XDG_CACHE_HOME', join(temporaryFolder(), 'my cache'))
+    const index = await startIndex([{ name: 'beta', requires: ['alpha'] }], [{ name: 'alpha' }])
+    vi.stubEnv('PIP_INDEX_URL', index.url)
+    expect((await makeBundle(writeApp({ requirements: 'beta\n' }))).wheels).toEqual([
+      'alpha-1.0-py3-none-any.whl',
+      'beta-1.0-py3-none-any.whl',
+    ])
+  })
+})
+
 describe('a bundle for another platform', () => {
   it('holds what that platform needs, not what this machine would', async () => {
     const index = await startIndex([
@@ -182,6 +214,21 @@ describe("pip's settings", () => {
     expect(pipEnvironment(settings, true)).toMatchObject({ PATH: '/bin', PIP_INDEX_URL: 'https://index' })
     expect(Object.keys(pipEnvironment(settings, true))).not.toEqual(expect.arrayContaining(['PIP_TARGET']))
     expect(Object.keys(pipEnvironment(settings, true))).not.toEqual(expect.arrayContaining(['PYTHONPATH']))
+  })
+
+  it('in files, for installing, leave nothing out', async () => {
+    const index = await startIndex([{ name: 'alpha', requires: ['beta'] }, { name: 'beta' }])
+    const file = join(temporaryFolder(), 'pip.conf')
+    writeFileSync(
+      file,
+      `[global]\nindex-url = ${index.url}\nrequire-virtualenv = true\n[download]\nno-deps = true\n`,
+    )
+    vi.stubEnv('PIP_INDEX_URL', undefined)
+    vi.stubEnv('PIP_CONFIG_FILE', file)
+    expect((await makeBundle(writeApp({ requirements: 'alpha\n' }))).wheels).toEqual([
+      'alpha-1.0-py3-none-any.whl',
+      'beta-1.0-py3-none-any.whl',
+    ])
   })
 
   it('do not reach it at all where no index is asked', () => {

@@ -80,7 +80,7 @@ describe('a requirements file', () => {
     expect(found.lines).toEqual([
       '-i https://a/simple',
       '--trusted-host a',
-      `--find-links ${join(found.folder, 'wheels')}`,
+      `--find-links file://${found.folder}/wheels`,
       '--index-url=https://b/simple',
       'flask',
     ])
@@ -121,7 +121,7 @@ describe('a requirements file', () => {
       'limits.txt': 'click<9',
     })
     expect(found.names).toEqual(['click', 'flask'])
-    expect(found.lines).toEqual([`-c ${join(folder, 'limits.txt')}`, 'click', 'flask'])
+    expect(found.lines).toEqual([`-c "${join(folder, 'limits.txt')}"`, 'click', 'flask'])
     expect(found.local).toMatchObject([{ path: join(folder, 'requirements/local') }])
     expect(found.files).toHaveLength(4)
   })

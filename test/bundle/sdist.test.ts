@@ -66,6 +66,23 @@ describe('a dependency that has no wheel', () => {
     )
   })
 
+  it('is not built where hashes are required, and it has none', async () => {
+    const index = await startIndex([{ name: 'other' }], [{ name: 'alpha' }])
+    vi.stubEnv('PIP_INDEX_URL', index.url)
+    const other = `other==1.0 --hash=sha256:${sha256(readFileSync(join(index.folder, 'other-1.0-py3-none-any.whl')))}`
+    const alpha = `${index.url.replace('/simple', '/files')}/alpha-1.0.tar.gz`
+    for (const required of ['--require-hashes', other])
+      for (const asked of ['alpha==1.0', alpha])
+        await expect(makeBundle(writeApp({ requirements: `${required}\n${asked}\n` }))).rejects.toThrow(
+          /Hashes are required in --require-hashes mode/,
+        )
+  })
+
+  it('is built too where "--only-binary :none:" takes back what was said before', async () => {
+    const { wheels } = await bundleWith('--only-binary=:none:\nalpha\n', { sources: [{ name: 'alpha' }] })
+    expect(wheels).toEqual(['alpha-1.0-py3-none-any.whl'])
+  })
+
   it('is built too where "--no-binary" asks for it', async () => {
     const { news, wheels } = await bundleWith('--no-binary=alpha\nalpha\n', {
       wheels: [{ name: 'alpha' }],
@@ -138,6 +155,15 @@ describe('native code that was built here', () => {
     expect(news).toContain(
       'native-1.0-cp311-cp311-linux_x86_64.whl loads libpq.so.5, which must be on every target',
     )
+  })
+
+  it('is told of the libstdc++ that it needs, where that is newer than the platform promises', async () => {
+    const newsOf = async (version: string) =>
+      (await bundleWith('native\n', { sources: [native([version])] }, ...platform)).news.join('\n')
+    expect(await newsOf('GLIBCXX_3.4.32')).toContain(
+      'native-1.0-cp311-cp311-linux_x86_64.whl loads a libstdc++ that has GLIBCXX_3.4.32, which must be on every target',
+    )
+    expect(await newsOf('GLIBCXX_3.4.9')).not.toContain('libstdc++')
   })
 
   it('is refused for another Python', async () => {

@@ -51,6 +51,12 @@ describe('a mistake', () => {
       err: `no AWS profile "nobody" in ${files}: they have default, staging, ops.`,
     })
     expect(await status({}, '--profile', 'ops')).toMatchObject({ code: 0 })
+    const none = { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '', AWS_EC2_METADATA_DISABLED: 'true' }
+    for (const { code, err } of [
+      await status(none, '--profile', 'staging'),
+      await status({ ...none, AWS_PROFILE: 'staging' }),
+    ])
+      expect(`${code} ${err}`).toMatch(/^1 AWS: no AWS credentials: .* \(profile "staging": /)
   })
 
   it('in the environment is answered with those that there are', async () => {

@@ -27,9 +27,8 @@ export async function acceptBuilt(wheel: string, told: string, job: ResolveJob):
     ...natives.map(({ name, needs }) => tell(name, whyElfUnfit(needs, platform))),
   ].filter((reason) => reason !== undefined)
   if (why.length > 0) throw new UserError(refusal(wheel, told, why, platform))
-  for (const library of foreignLibraries(natives)) {
-    report(`${basename(wheel)} loads ${library}, which must be on every target`)
-  }
+  for (const need of [...foreignLibraries(natives), ...newerLibstdcxx(natives, platform)])
+    report(`${basename(wheel)} loads ${need}, which must be on every target`)
   if (!portable) return wheel
   const folder = join(job.cache, 'retagged', await digestSource(wheel))
   await mkdir(folder, { recursive: true })
@@ -82,6 +81,26 @@ function refusal(wheel: string, told: string, why: readonly string[], platform: 
 /** What PEP 600 lets a wheel expect of every Linux. */
 const EVERYWHERE =
   /^(lib(c|m|dl|rt|util|nsl|pthread|resolv|anl|gcc_s|stdc\+\+|atomic|z|expat|glib-2\.0|gobject-2\.0|gthread-2\.0|X11|Xext|Xrender|ICE|SM|GL)|ld-linux.*|ld64)\.so\.\d+$/
+
+/** By the lowest glibc, the libstdc++ that auditwheel's policies (PEP 600) let a wheel expect beside it. */
+const LIBSTDCXX = Object.entries({
+  2.17: '3.4.19',
+  2.24: '3.4.22',
+  2.26: '3.4.24',
+  2.31: '3.4.28',
+  2.34: '3.4.29',
+  2.35: '3.4.30',
+  2.39: '3.4.33',
+})
+
+/** Only told: distributions with one glibc differ in this, and a target may have got a newer one. */
+function newerLibstdcxx(natives: readonly Native[], { libc: [libc, version] }: Platform): string[] {
+  const needed = newestOf(natives.flatMap(({ needs }) => needs.libstdcxx ?? []))
+  const [, expected] = LIBSTDCXX.findLast(([glibc]) => !isNewer(glibc, version)) ?? []
+  const isOwn = natives.some(({ name }) => basename(name).startsWith('libstdc++'))
+  if (libc !== 'glibc' || !needed || !expected || isOwn) return []
+  return isNewer(needed, expected) ? [`a libstdc++ that has GLIBCXX_${needed}`] : []
+}
 
 function foreignLibraries(natives: readonly Native[]): string[] {
   const own = new Set(natives.map(({ name }) => basename(name)))

@@ -1,6 +1,7 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { maskCredentials } from '../credentials.ts'
+import { requiresHashes } from '../inputs/requirements.ts'
 import { runPipForPlatform } from '../resolve/pip-platform.ts'
 import type { ResolveJob } from '../resolve/resolve.ts'
 
@@ -14,8 +15,9 @@ export async function downloadSource(
   await mkdir(folder, { recursive: true })
   const input = `${folder}.in`
   await writeFile(input, `${line}\n`)
+  const hashes = requiresHashes(job.requirements) ? ['--require-hashes'] : []
   await runPipForPlatform(
-    ['download', '--no-deps', '--dest', folder, ...choice, ...job.indexOptions, '-r', input],
+    ['download', '--no-deps', '--dest', folder, ...hashes, ...choice, ...job.indexOptions, '-r', input],
     job,
   )
   const [file] = await readdir(folder)

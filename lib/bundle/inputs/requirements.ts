@@ -1,5 +1,6 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { UserError } from '../../user-error.ts'
 import type { VcsRecord } from '../build/vcs.ts'
 import { maskCredentials } from '../credentials.ts'
@@ -66,6 +67,11 @@ export function finishReading({ found, mistakes }: Reading, file: string): Requi
   throw new UserError(
     `${file}: names no dependency. An app of the standard library alone needs none of this; name its server, at least.`,
   )
+}
+
+/** As pip has it: one that has a hash asks for a hash of each, of what others need too. */
+export function requiresHashes({ lines }: Requirements): boolean {
+  return lines.some((line) => line === '--require-hashes' || / --hash[ =]/.test(line))
 }
 
 export function noRequirements(): Requirements {
@@ -146,12 +152,13 @@ function readOption(reading: Reading, text: string, { file, where }: Place): str
     case '-c':
     case '--constraint':
       if (!isRemote(value) && !isFile(path)) return `no constraints file ${path}`
-      addOption(found, `-c ${isRemote(value) ? value : path}`)
+      // No address of a file: of that, pip would take the byte order mark for a part of the first name.
+      addOption(found, `-c ${isRemote(value) ? value : JSON.stringify(path)}`)
       if (!isRemote(value)) noteConstraints(found, path)
       return undefined
     case '-f':
     case '--find-links':
-      addOption(found, `--find-links ${URL.test(value) ? value : path}`)
+      addOption(found, `--find-links ${URL.test(value) ? value : pathToFileURL(path).href}`)
       return undefined
     case '-e':
     case '--editable':
@@ -160,7 +167,8 @@ function readOption(reading: Reading, text: string, { file, where }: Place): str
         : addLocal(found, value, { folder })
     case '--no-binary':
       return readNoBinary(found, value)
-    case '--require-hashes':
+    case '--only-binary':
+      // pip is asked for wheels alone. A ":none:" after that would have it take sources.
       return undefined
     default:
       addOption(found, text)

@@ -62,10 +62,19 @@ async function obtain(pinned: PinnedPip, job: ResolveJob): Promise<string | unde
     return file?.path
   } catch (error) {
     if (!(error instanceof UserError)) throw error
+    if (IS_ANOTHER.test(error.message)) {
+      throw new UserError(
+        `what the index has as pip ${version} is another file than the one that bundles are made with:\n${error.message}\nHave the index fetch it anew, or let pip reach another one.`,
+        { cause: error },
+      )
+    }
     job.report(`no index gives pip ${version}: the one that came with Python has to do`)
     return undefined
   }
 }
+
+/** By its own sha256, or not even by the one that the index tells. */
+const IS_ANOTHER = /DO NOT MATCH THE HASHES|its sha256 is/
 
 /** There is another pip to fall back on. */
 const HASTY = ['--retries=0', '--timeout=5']

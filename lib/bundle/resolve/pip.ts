@@ -60,7 +60,7 @@ export async function runPip(args: readonly string[], run: PipRun): Promise<void
       ]
     : [join(pip, 'pip')]
   const options = ['--disable-pip-version-check', '--no-input', '--no-color', ...args]
-  const { exitCode, all } = await execa(python.executable, [...program, ...options], {
+  const { exitCode, signal, all } = await execa(python.executable, [...program, ...options], {
     cwd,
     all: true,
     reject: false,
@@ -76,8 +76,12 @@ export async function runPip(args: readonly string[], run: PipRun): Promise<void
     },
     extendEnv: false,
   })
+  if (signal)
+    throw new UserError(`pip was ended by ${signal}${signal === 'SIGKILL' ? `: ${OFTEN_MEMORY}` : ''}`)
   if (exitCode !== 0) throw new UserError(pipComplaint(all))
 }
+
+const OFTEN_MEMORY = 'this machine may have run out of memory. Free some, or make the bundle on another one.'
 
 const RECORD_SEPARATOR = '\u001e'
 
@@ -117,7 +121,10 @@ async function unpackPip({ executable, version, pip }: Python, cache: string): P
   return folder
 }
 
-/** The only settings of the user's that count: where packages are, and how to get at them. */
+/**
+ * The only variables of the user's that count: where packages are, and how to get at them. Of the files of pip's
+ * settings all counts but what is said otherwise below.
+ */
 const INDEX_SETTINGS = [
   'CACHE_DIR',
   'CERT',
@@ -135,12 +142,15 @@ const INDEX_SETTINGS = [
   'TRUSTED_HOST',
 ].map((name) => `PIP_${name}`)
 
+/** What people set for their own installing: it must not keep pip from bringing all that is needed. */
+const NOT_FROM_FILES = { PIP_REQUIRE_VIRTUALENV: '0', PIP_NO_DEPS: '0' }
+
 export function pipEnvironment(environment: NodeJS.ProcessEnv, useIndex: boolean): NodeJS.ProcessEnv {
   const kept = Object.entries(environment).filter(([name]) => {
     if (name.startsWith('PIP_')) return useIndex && INDEX_SETTINGS.includes(name)
     return !name.startsWith('PYTHON') && name !== 'VIRTUAL_ENV'
   })
-  const settings = useIndex ? {} : { PIP_CONFIG_FILE: devNull, PIP_NO_INDEX: '1' }
+  const settings = useIndex ? NOT_FROM_FILES : { PIP_CONFIG_FILE: devNull, PIP_NO_INDEX: '1' }
   return { ...Object.fromEntries(kept), ...settings, PYTHONIOENCODING: 'utf-8' }
 }
 

@@ -6,7 +6,7 @@ import { type BuiltSource, buildSources } from '../build/build.ts'
 import { buildFromIndex, unmatched } from '../build/sdist.ts'
 import type { Python } from '../find-python.ts'
 import { nameOf } from '../inputs/requirement-name.ts'
-import type { Requirements } from '../inputs/requirements.ts'
+import { type Requirements, requiresHashes } from '../inputs/requirements.ts'
 import type { BundleParts } from '../pack.ts'
 import { describePlatform, type Platform } from '../platform.ts'
 import { digestSource } from '../source-digest.ts'
@@ -153,16 +153,16 @@ async function buildMissing(
 
 /** What pip is asked for, with the wheels that were built here in their places. */
 async function inputLines(
-  { lines }: Requirements,
+  requirements: Requirements,
   built: BuiltSource[],
   fromSource: FromSource,
 ): Promise<string[]> {
-  const isHashed = lines.some((line) => / --hash[ =]/.test(line))
+  const isHashed = requiresHashes(requirements)
   const place = async (name: string, extras: string, wheel: string, marker: string) => {
     const hash = isHashed ? ` --hash=sha256:${await digestSource(wheel)}` : ''
     return `${name}${extras} @ ${pathToFileURL(wheel).href}${marker && ` ; ${marker}`}${hash}`
   }
-  const written = lines.map((line) => {
+  const written = requirements.lines.map((line) => {
     const wheel = line.startsWith('-') ? undefined : fromSource.get(nameOf(line))
     if (!wheel) return line
     const [, extras = '', marker = ''] =
@@ -170,7 +170,7 @@ async function inputLines(
     return place(nameOf(line), extras, wheel, marker)
   })
   return Promise.all([
-    ...[...fromSource.values()].map((wheel) => `--find-links ${dirname(wheel)}`),
+    ...[...fromSource.values()].map((wheel) => `--find-links ${pathToFileURL(dirname(wheel)).href}`),
     // Named by file, a local wheel cannot be taken over by a package of its name in an index; named first, it is what
     // a line means that asks for that package by its name alone.
     ...built.map(({ wheel, extras, marker }) => place(nameOfWheel(wheel), extras, wheel, marker)),

@@ -7,7 +7,8 @@ import type { ResolveJob } from './resolve.ts'
 
 /**
  * The versions that uv, where it is on this machine, finds for the platform: it has them in a fraction of pip's time.
- * They only narrow what pip is to choose from, so that both make the same bundle. Empty where uv has no answer.
+ * They only narrow what pip is to choose from. Where several answers are right, it may be another than pip's own. Empty
+ * where uv has none.
  */
 export async function pinWithUv(job: ResolveJob, lines: readonly string[]): Promise<string[]> {
   const target = uvPlatform(job.platform)

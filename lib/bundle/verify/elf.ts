@@ -7,6 +7,8 @@ export interface ElfNeeds {
   bits: 32 | 64
   /** The highest version of glibc whose symbols it uses: "2.34". */
   glibc?: string
+  /** The same of GCC's library for C++: "3.4.29". */
+  libstdcxx?: string
   /** Shared libraries that are loaded with it: `libpq.so.5`. */
   libraries: string[]
 }
@@ -84,10 +86,12 @@ function readNeeds(elf: Elf): ElfNeeds | undefined {
   const code = elf.half(18)
   const { libraries, versions } = readDynamic(elf)
   const glibc = newestOf(versions.flatMap(glibcOf))
+  const libstdcxx = newestOf(versions.flatMap((version) => version.match(/^GLIBCXX_([\d.]+)$/)?.[1] ?? []))
   return {
     machine: MACHINES[code] ?? `e_machine ${code}`,
     bits: elf.bits,
     ...(glibc ? { glibc } : {}),
+    ...(libstdcxx ? { libstdcxx } : {}),
     libraries,
   }
 }
@@ -175,10 +179,7 @@ export function newestOf(versions: readonly string[]): string | undefined {
   )
 }
 
-/** Of two versions of libc. */
+/** Of two versions of one library, numbers all. */
 export function isNewer(a: string, b: string): boolean {
-  const [[major = 0, minor = 0], [otherMajor = 0, otherMinor = 0]] = [a, b].map((version) =>
-    version.split('.').map(Number),
-  ) as [number[], number[]]
-  return major === otherMajor ? minor > otherMinor : major > otherMajor
+  return a.localeCompare(b, 'en', { numeric: true }) > 0
 }
