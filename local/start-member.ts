@@ -49,7 +49,11 @@ export async function startMember(member: FleetMember, options: StartMemberOptio
     await target.stop()
     throw error
   })
-  return target
+  const stop = async () => {
+    await target.stop()
+    ssm.stopInstance(instanceId)
+  }
+  return { ...target, stop }
 }
 
 async function isOnline(instanceId: string, ssm: Ssm): Promise<void> {

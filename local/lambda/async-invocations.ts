@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../atomic-file.ts'
-import { sleepUntil } from './durable/sleep-until.ts'
+import { sleepUntil } from '../sleep-until.ts'
 
 /** Asynchronous invocations: on disk until the function has done them, also over a restart. */
 export interface AsyncInvocations {

@@ -11,6 +11,8 @@ export interface Instance {
     ipAddress: string
     computerName: string
   }
+  /** As EC2 has it; a terminated one is not known any more. */
+  state?: 'running' | 'stopped'
   registeredAt: string
   lastPingAt?: string
 }
@@ -33,7 +35,24 @@ export class Instances {
 
   register(instanceId: string, tags: Record<string, string>): void {
     const known = this.#known.get(instanceId)
-    this.#known.put(instanceId, { registeredAt: new Date().toISOString(), ...known, instanceId, tags })
+    this.#known.put(instanceId, {
+      registeredAt: new Date().toISOString(),
+      ...known,
+      instanceId,
+      tags,
+      state: 'running',
+    })
+  }
+
+  stop(instanceId: string): void {
+    const known = this.#known.get(instanceId)
+    if (known) this.#known.put(instanceId, { ...known, state: 'stopped' })
+    this.lose(instanceId)
+  }
+
+  /** Its agent has fallen silent. */
+  lose(instanceId: string): void {
+    this.#heardOf.delete(instanceId)
   }
 
   terminate(instanceId: string): void {

@@ -9,8 +9,16 @@ export interface Message {
   Topic: string
 }
 
+/** What Run Command needs of the way to the agents. */
+export interface Messages {
+  post(message: Message): void
+  remove(messageId: string): void
+  /** Whether its agent has it, or had it and acknowledged. */
+  isHandedOut(messageId: string): boolean
+}
+
 /** Messages for agents, kept until they are acknowledged; one that is not comes again. */
-export class Mailbox {
+export class Mailbox implements Messages {
   readonly #messages: JsonFolder<Message>
   readonly #hiddenUntil = new Map<string, number>()
   readonly #waiting = new Map<string, Set<() => void>>()
@@ -45,7 +53,6 @@ export class Mailbox {
     this.#hiddenUntil.delete(messageId)
   }
 
-  /** Whether its agent has it, or had it and acknowledged. */
   isHandedOut(messageId: string): boolean {
     return this.#hiddenUntil.has(messageId) || !this.#messages.get(messageId)
   }

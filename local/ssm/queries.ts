@@ -3,6 +3,7 @@ import type {
   CommandFilter,
   CommandInvocation,
   DescribeInstanceInformationRequest,
+  DescribeInstancePropertiesRequest,
   GetCommandInvocationRequest,
   GetCommandInvocationResult,
   InstanceInformation,
@@ -116,6 +117,25 @@ export function describeInstanceInformation(
     InstanceInformationList: items.map(({ instance, ping }) => describeInstance(instance, ping)),
     NextToken,
   }
+}
+
+/** Asked by instance id only. */
+export function describeInstanceProperties(instances: Instances, request: DescribeInstancePropertiesRequest) {
+  checkPageSize(request.MaxResults, 5, 1000)
+  const found = (request.InstancePropertyFilterList ?? []).reduce((left, { key, valueSet = [] }) => {
+    if (key !== 'InstanceIds') {
+      throw ssmError('InvalidInstancePropertyFilterValue', `The local cloud has no filter "${key}".`)
+    }
+    if (valueSet.length > 40) throw validationError('valueSet must have length less than or equal to 40')
+    return left.filter(({ instanceId }) => valueSet.includes(instanceId))
+  }, instances.managed())
+  const { items, NextToken } = pageOf(found, request, 50)
+  const InstanceProperties = items.map(({ instanceId, state = 'running' }) => ({
+    InstanceId: instanceId,
+    InstanceState: state,
+    PingStatus: instances.isOnline(instanceId) ? ('Online' as const) : ('ConnectionLost' as const),
+  }))
+  return { InstanceProperties, NextToken }
 }
 
 function describeInstance({ instanceId, agent, registeredAt, lastPingAt }: Instance, ping: string) {

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { type SleepUntil, sleepUntil } from '../sleep-until.ts'
 import {
   type CommandRecord,
   hasEnded,
@@ -12,7 +13,7 @@ import {
 import type { Documents } from './documents.ts'
 import type { Instances } from './instances.ts'
 import { JsonFolder } from './json-folder.ts'
-import type { Mailbox } from './mailbox.ts'
+import type { Messages } from './mailbox.ts'
 import { type AgentReply, applyReply } from './reply.ts'
 
 export interface RunCommandOptions {
@@ -20,17 +21,18 @@ export interface RunCommandOptions {
   region: string
   documents: Documents
   instances: Instances
-  mailbox: Mailbox
+  mailbox: Messages
+  /** Tests bring a clock of their own. */
+  sleepUntil?: SleepUntil
 }
 
 const RESOLVE_MS = 50
-const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** Commands under way: hands them to the agents as rate control allows, and takes their replies. */
 export class RunCommand {
   readonly #commands: JsonFolder<CommandRecord>
   readonly #options: RunCommandOptions
-  readonly #expiries = new Map<string, NodeJS.Timeout>()
+  readonly #expiries = new Map<string, AbortController>()
   #isClosed = false
 
   constructor(options: RunCommandOptions) {
@@ -88,7 +90,7 @@ export class RunCommand {
 
   close(): void {
     this.#isClosed = true
-    for (const timer of this.#expiries.values()) clearTimeout(timer)
+    for (const expiry of this.#expiries.values()) expiry.abort()
   }
 
   #advance(command: CommandRecord): void {
@@ -96,7 +98,9 @@ export class RunCommand {
     for (const invocation of terminate) this.#end(command, invocation, 'Cancelled', 'Terminated')
     for (const invocation of send) this.#send(command, invocation)
     this.#commands.put(command.commandId, command)
-    if (isOver(command)) clearTimeout(this.#expiries.get(command.commandId))
+    if (!isOver(command)) return
+    this.#expiries.get(command.commandId)?.abort()
+    this.#expiries.delete(command.commandId)
   }
 
   #resolve(command: CommandRecord): void {
@@ -157,10 +161,12 @@ export class RunCommand {
   }
 
   #watch(command: CommandRecord): void {
-    const remaining = Date.parse(command.expiresAt) - Date.now()
-    const look = () => (remaining > LONGEST_TIMER_MS ? this.#watch(command) : this.#expire(command))
-    const timer = setTimeout(look, Math.min(Math.max(remaining, 0), LONGEST_TIMER_MS))
-    this.#expiries.set(command.commandId, timer)
+    const over = new AbortController()
+    this.#expiries.set(command.commandId, over)
+    const sleep = this.#options.sleepUntil ?? sleepUntil
+    void sleep(new Date(command.expiresAt), over.signal).then(() => {
+      if (!over.signal.aborted) this.#expire(command)
+    })
   }
 
   /** At the end of the total time whatever has not ended counts as never delivered. */

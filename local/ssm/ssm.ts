@@ -6,6 +6,8 @@ import {
   type DescribeDocumentRequest,
   DescribeInstanceInformation$,
   type DescribeInstanceInformationRequest,
+  DescribeInstanceProperties$,
+  type DescribeInstancePropertiesRequest,
   GetCommandInvocation$,
   type GetCommandInvocationRequest,
   GetDocument$,
@@ -28,6 +30,7 @@ import { Mailbox } from './mailbox.ts'
 import {
   describeCommand,
   describeInstanceInformation,
+  describeInstanceProperties,
   getCommandInvocation,
   listCommandInvocations,
   listCommands,
@@ -53,6 +56,8 @@ export interface Ssm {
   /** What EC2 knows of an instance, before its agent has said a word. */
   registerInstance(instanceId: string, tags: Record<string, string>): void
   terminateInstance(instanceId: string): void
+  /** As EC2 stops it; registering it again starts it. */
+  stopInstance(instanceId: string): void
   isOnline(instanceId: string): boolean
   close(): void
 }
@@ -66,13 +71,14 @@ export function openSsm({ directory, region, endpointUrl, lostAfterSeconds = 25 
   const parts = { documents, instances, associations, mailbox, runs, endpointUrl }
   return {
     services: {
-      ssm: awsJsonService([...operations(parts), ...informationOperations(parts)]),
+      ssm: awsJsonService([...clientOperations(parts), ...informationOperations(parts)]),
       ec2messages: awsJsonService(messageOperations(parts)),
     },
     putDocument: (document) => documents.put(document),
     putAssociation: (association) => associations.put(association),
     registerInstance: (instanceId, tags) => instances.register(instanceId, tags),
     terminateInstance: (instanceId) => instances.terminate(instanceId),
+    stopInstance: (instanceId) => instances.stop(instanceId),
     isOnline: (instanceId) => instances.isOnline(instanceId),
     close() {
       runs.close()
@@ -87,7 +93,8 @@ interface Parts {
   runs: RunCommand
 }
 
-function operations({ documents, instances, runs }: Parts): Operation[] {
+/** What the SDK's clients ask of SSM. */
+export function clientOperations({ documents, instances, runs }: Parts): Operation[] {
   return [
     operation(SendCommand$, async (request: SendCommandRequest) => {
       const command = acceptCommand(request, { documents, instances })
@@ -109,6 +116,9 @@ function operations({ documents, instances, runs }: Parts): Operation[] {
     ),
     operation(DescribeInstanceInformation$, async (request: DescribeInstanceInformationRequest) =>
       describeInstanceInformation(instances, request),
+    ),
+    operation(DescribeInstanceProperties$, async (request: DescribeInstancePropertiesRequest) =>
+      describeInstanceProperties(instances, request),
     ),
     operation(DescribeDocument$, async ({ Name, DocumentVersion, VersionName }: DescribeDocumentRequest) => {
       const found = find(documents, Name, DocumentVersion, VersionName)

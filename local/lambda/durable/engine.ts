@@ -2,13 +2,13 @@ import type { ErrorObject, Operation, OperationUpdate } from '@aws-sdk/client-la
 import { Operation$ } from '@aws-sdk/client-lambda'
 import { ServiceError } from '../../http/endpoint.ts'
 import { toJson } from '../../http/json-codec.ts'
+import { type SleepUntil, sleepUntil } from '../../sleep-until.ts'
 import type { DurableSettings } from '../function-config.ts'
 import type { InvocationResult } from '../runtime-api.ts'
 import { applyUpdates } from './apply-updates.ts'
 import { completeDue, type Execution, endExecution, isRunning, nextInvocation } from './execution.ts'
 import type { ExecutionStore } from './execution-store.ts'
 import { settleInvocation } from './invocation-outcome.ts'
-import { sleepUntil } from './sleep-until.ts'
 import { findStarted, newCheckpointToken, newExecution, type StartOptions } from './start-execution.ts'
 
 export interface DurableEngineOptions {
@@ -16,6 +16,8 @@ export interface DurableEngineOptions {
   invoke(execution: Execution, payload: Buffer): Promise<InvocationResult>
   limits(execution: Execution): DurableSettings
   onStatusChange(execution: Execution): void
+  /** Tests bring a clock of their own. */
+  sleepUntil?: SleepUntil
 }
 
 export interface Checkpoint {
@@ -35,9 +37,11 @@ export class DurableEngine {
   readonly #options: DurableEngineOptions
   readonly #closing = new AbortController()
   readonly #drives = new Map<string, Drive>()
+  readonly #sleepUntil: SleepUntil
 
   constructor(options: DurableEngineOptions) {
     this.#options = options
+    this.#sleepUntil = options.sleepUntil ?? sleepUntil
   }
 
   /** A new execution, or the one that was started by the same name. */
@@ -118,9 +122,9 @@ export class DurableEngine {
   async #drive(execution: Execution, stop: AbortSignal): Promise<void> {
     const seconds = this.#options.limits(execution).executionTimeoutSeconds
     const deadline = new Date(execution.startTimestamp.getTime() + seconds * 1000)
-    const expired = sleepUntil(deadline, stop)
+    const expired = this.#sleepUntil(deadline, stop)
     while (isRunning(execution)) {
-      await Promise.race([sleepUntil(nextInvocation(execution) ?? deadline, stop), expired])
+      await Promise.race([this.#sleepUntil(nextInvocation(execution) ?? deadline, stop), expired])
       if (stop.aborted) return
       const result =
         Date.now() < deadline.getTime() && (await Promise.race([this.#invoke(execution), expired]))

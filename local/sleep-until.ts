@@ -3,8 +3,11 @@ import { setTimeout } from 'node:timers/promises'
 /** Longer delays make Node's timers fire at once. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1
 
-/** Resolves at that time by the wall clock, or as soon as the signal is given. */
-export async function sleepUntil(time: Date, signal: AbortSignal): Promise<void> {
+/** Resolves at that time, or as soon as the signal is given. */
+export type SleepUntil = (time: Date, signal: AbortSignal) => Promise<void>
+
+/** By the wall clock. */
+export const sleepUntil: SleepUntil = async (time, signal) => {
   for (;;) {
     const left = time.getTime() - Date.now()
     if (left <= 0 || signal.aborted) return

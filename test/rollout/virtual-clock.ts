@@ -1,0 +1,74 @@
+import { setImmediate } from 'node:timers/promises'
+import { vi } from 'vitest'
+import type { SleepUntil } from '../../local/sleep-until.ts'
+
+interface Sleeper {
+  time: number
+  wake(): void
+}
+
+/**
+ * Time that passes only when nobody works: hours of bake in moments. It is also what `Date` says in the whole
+ * process, so that records, signatures and S3's own times agree with it. Timers stay real.
+ */
+export class VirtualClock {
+  readonly #sleepers = new Set<Sleeper>()
+  readonly #work = new Set<Promise<unknown>>()
+
+  constructor(start = new Date('2026-03-01T12:00:00Z')) {
+    vi.useFakeTimers({ toFake: ['Date'], now: start })
+  }
+
+  readonly sleepUntil: SleepUntil = (time, signal) => {
+    if (time.getTime() <= Date.now() || signal.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const sleeper = {
+        time: time.getTime(),
+        wake: () => {
+          this.#sleepers.delete(sleeper)
+          signal.removeEventListener('abort', sleeper.wake)
+          resolve()
+        },
+      }
+      signal.addEventListener('abort', sleeper.wake)
+      this.#sleepers.add(sleeper)
+    })
+  }
+
+  /** Time stands still until the work is done, or abandoned. */
+  during<T>(work: Promise<T>, abandoned?: AbortSignal): Promise<T> {
+    const counted = Promise.race([work, abandonment(abandoned)]).finally(() => this.#work.delete(counted))
+    this.#work.add(counted)
+    counted.catch(() => {})
+    return work
+  }
+
+  /** Lets the work end that there is; then, on to the next moment for which somebody waits. False when nobody does. */
+  async pass(latest = Number.POSITIVE_INFINITY): Promise<boolean> {
+    await this.quiet()
+    const next = Math.min(...[...this.#sleepers].map(({ time }) => time))
+    if (next > latest || next === Number.POSITIVE_INFINITY) return false
+    vi.setSystemTime(Math.max(next, Date.now()))
+    for (const sleeper of [...this.#sleepers]) if (sleeper.time <= next) sleeper.wake()
+    await this.quiet()
+    return true
+  }
+
+  async quiet(): Promise<void> {
+    do {
+      await setImmediate()
+      await Promise.allSettled([...this.#work])
+      await setImmediate()
+    } while (this.#work.size > 0)
+  }
+
+  close(): void {
+    vi.useRealTimers()
+  }
+}
+
+function abandonment(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    signal?.addEventListener('abort', () => reject(new Error('abandoned')), { once: true })
+  })
+}
