@@ -12,8 +12,16 @@ import {
 } from '../lib/release/keys.ts'
 import { decideNext, type WaitingRequest } from '../lib/release/next-request.ts'
 import { closedRecord, endRecord, type Outcome, rolloutRecord, startRecord } from '../lib/release/record.ts'
+import { decideRecovery } from '../lib/release/recovery.ts'
 import { type ReleaseRecord, releaseId } from '../lib/release/release.ts'
-import { type Request, request as requestSchema } from '../lib/release/request.ts'
+import {
+  type DeployRequest,
+  isSetting,
+  type Request,
+  request as requestSchema,
+} from '../lib/release/request.ts'
+import { chooseRollback } from '../lib/release/rollback.ts'
+import { applySetting, refusedByFreeze } from '../lib/release/settings.ts'
 import { type ExecutionStatus, freeLock, type Lock, type State, takeLock } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
 import { pinArtifact } from './artifact-check.ts'
@@ -37,6 +45,7 @@ export async function lookAgain({ store, engine }: Clients, scope: AppScope): Pr
     const next = decideNext({ state: stored.state, waiting, owner })
 
     if (next.do === 'nothing') return
+    if (next.do === 'apply') await apply(store, scope, stored, next.request)
     if (next.do === 'accept') await accept(store, scope, stored, next.request)
     if (next.do === 'recover' && lock) await recover(store, scope, stored, lock, next.ended)
     if (next.do === 'start owner' && lock) {
@@ -54,23 +63,58 @@ async function waitingRequests(store: ObjectStore, scope: AppScope): Promise<Wai
     store.list(rolloutsPrefix(scope)),
   ])
   const consumed = new Set(records.map(({ key }) => idOfKey(key)))
-  return requests
+  const waiting = requests
     .map(({ key, lastModified }) => ({ id: idOfKey(key), storedAt: lastModified }))
     .filter(({ id }) => !consumed.has(id))
+  return Promise.all(
+    waiting.map(async (request) => {
+      const asked = parseJson((await store.readText(requestKey(scope, request.id)))?.body)
+      return { ...request, isSetting: isSetting(Object(asked)) }
+    }),
+  )
 }
 
-/** Pins what the request asks for and takes the lock for it; or closes it with the reason it was refused. */
-async function accept(store: ObjectStore, scope: AppScope, stored: StoredState, id: string): Promise<void> {
+/** The state first, then the record: applied twice, it is the same. */
+async function apply(store: ObjectStore, scope: AppScope, stored: StoredState, id: string): Promise<void> {
   try {
-    const request = await readRequest(store, scope, id)
-    const release = await pinRelease(store, request)
-    await store.createOnly(releaseKey(scope, release.release), JSON.stringify(release, null, 1))
-    const desired = { release: release.release, bundle: release.bundle.digest, code: release.code.digest }
-    await writeState(store, scope, { ...stored, state: takeLock(stored.state, id, desired) })
+    const asked = await readRequest(store, scope, id)
+    if (!isSetting(asked)) throw new Error(`request ${id} was exchanged`)
+    const setting = applySetting(stored.state, asked)
+    if ('refusal' in setting) return await close(store, scope, id, 'refused', setting.refusal)
+    if (!(await writeState(store, scope, { ...stored, state: setting.state }))) return
+    await close(store, scope, id, 'done', setting.said)
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     await close(store, scope, id, 'refused', error.message)
   }
+}
+
+/** Finds or pins the release that the request asks for and takes the lock for it; or closes it with the reason it was refused. */
+async function accept(store: ObjectStore, scope: AppScope, stored: StoredState, id: string): Promise<void> {
+  try {
+    const request = await readRequest(store, scope, id)
+    const frozen = refusedByFreeze(stored.state, request.action, new Date().toISOString())
+    if (frozen) throw new UserError(frozen)
+    const desired = await desiredBy(store, scope, stored.state, request)
+    const isRollback = request.action === 'rollback'
+    const state = takeLock(stored.state, id, desired, isRollback ? { isRollback } : {})
+    await writeState(store, scope, { ...stored, state })
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    await close(store, scope, id, 'refused', error.message)
+  }
+}
+
+async function desiredBy(store: ObjectStore, scope: AppScope, state: State, request: Request) {
+  if (isSetting(request)) throw new Error(`request ${request.id} starts no rollout`)
+  if (request.action === 'rollback') {
+    const choice = chooseRollback(state, request)
+    if ('refusal' in choice) throw new UserError(choice.refusal)
+    return choice.to
+  }
+  const release = await pinRelease(store, request)
+  await store.createOnly(releaseKey(scope, release.release), JSON.stringify(release, null, 1))
+  return { release: release.release, bundle: release.bundle.digest, code: release.code.digest }
 }
 
 const WRITERS = 'Requests are written by pybundle publish-release, promote and the like.'
@@ -103,13 +147,13 @@ function parseJson(text: string | undefined): unknown {
   }
 }
 
-async function pinRelease(store: ObjectStore, request: Request): Promise<ReleaseRecord> {
+async function pinRelease(store: ObjectStore, request: DeployRequest): Promise<ReleaseRecord> {
   const [bundle, code] = [await pin(store, request, 'bundle'), await pin(store, request, 'code')]
   const release = releaseId({ bundle: bundle.digest, code: code.digest })
   return { format: 1, release, bundle, code, ...(request.revision && { revision: request.revision }) }
 }
 
-async function pin(store: ObjectStore, request: Request, kind: 'bundle' | 'code') {
+async function pin(store: ObjectStore, request: DeployRequest, kind: 'bundle' | 'code') {
   const asked = request[kind]
   const lies = parseUploadKey(asked.key)
   if (lies?.kind !== kind || lies.environment !== request.environment || lies.app !== request.app)
@@ -136,7 +180,7 @@ function startOwner(engine: RolloutEngine, scope: AppScope, lock: Lock): Promise
   return engine.start(lock.execution, { ...scope, rollout: lock.request, token: lock.token })
 }
 
-/** What the dead engine had half done on targets stays as it is: each serves the old release or the new one. */
+/** Frees the lock of a dead engine; where targets may differ, a new execution brings them together first. */
 async function recover(
   store: ObjectStore,
   scope: AppScope,
@@ -147,9 +191,15 @@ async function recover(
   const key = rolloutKey(scope, lock.request)
   const text = await store.readText(key)
   const record = text && rolloutRecord.parse(JSON.parse(text.body))
-  if (record?.outcome === 'running') {
-    const reason = `The engine ended as ${ended} in mid-rollout; targets may differ. Publish again to bring them together.`
-    const failed = endRecord(record, 'failed', new Date().toISOString(), reason)
+  const recovery = decideRecovery(lock, ended, record || undefined)
+  if (recovery.do === 'bring together' && stored.state.desired) {
+    const extra = { recovery: { tries: recovery.tries, ended }, ...(lock.isRollback && { isRollback: true }) }
+    const state = takeLock(stored.state, lock.request, stored.state.desired, extra)
+    await writeState(store, scope, { ...stored, state })
+    return
+  }
+  if (record?.outcome === 'running' && recovery.do === 'close') {
+    const failed = endRecord(record, 'failed', new Date().toISOString(), recovery.reason)
     await store.replace(key, JSON.stringify(failed, null, 1), text?.eTag)
   }
   await writeState(store, scope, { ...stored, state: freeLock(stored.state) })
@@ -166,5 +216,6 @@ async function askedBy(store: ObjectStore, scope: AppScope, id: string) {
   const text = await store.readText(requestKey(scope, id))
   const parsed = parseJson(text?.body) as Partial<Request> | null | undefined
   const requestedBy = typeof parsed?.requestedBy === 'string' ? parsed.requestedBy : 'unknown'
-  return { id, ...scope, requestedBy }
+  const action = typeof parsed?.action === 'string' ? parsed.action : undefined
+  return { id, ...scope, requestedBy, action }
 }

@@ -1,184 +1,267 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js'
-import { SSMClient } from '@aws-sdk/client-ssm'
-import { s3Client } from '../lib/aws/clients.ts'
-import { listFleet } from '../lib/aws/fleet-directory.ts'
-import { objectStore } from '../lib/aws/object-store.ts'
-import { type PinnedDocument, runCommand } from '../lib/aws/run-command.ts'
-import type { Action } from '../lib/release/command.ts'
-import { commandSeconds, type FleetPolicy, type WaveSize } from '../lib/release/fleet.ts'
-import type { AppScope } from '../lib/release/keys.ts'
-import { documentName } from '../lib/release/names.ts'
-import { type PhaseResult, secondsToNextLook, verdictsOf } from '../lib/release/progress.ts'
-import { endRecord, type Outcome, type RolloutRecord } from '../lib/release/record.ts'
-import { freeLock, type ServedRelease, type State, serveRelease } from '../lib/release/state.ts'
-import { functionEnvironment } from './function-environment.ts'
-import { updateRecord } from './rollout-record.ts'
-import { runPhase } from './run-phase.ts'
-import { readState, writeState } from './state-store.ts'
+import { allowedFailures, orderTargets, type WaveSize } from '../lib/release/fleet.ts'
+import { bakeLooks, type PhaseResult } from '../lib/release/progress.ts'
+import { endRecord, type Outcome } from '../lib/release/record.ts'
+import { isForward, touchedTargets } from '../lib/release/recovery.ts'
+import { failRelease, freeLock, type Lock, serveRelease, stopLock } from '../lib/release/state.ts'
+import { bringBack } from './bring-back.ts'
+import { migrateOnce } from './migrate-once.ts'
+import { DELIVERY_SECONDS, type Ground, type RolloutInput, rolloutEffects } from './rollout-effects.ts'
 
-export interface RolloutInput extends AppScope {
-  /** The id of the request, and of the record. */
-  rollout: string
-  token: number
-}
+export type { RolloutInput } from './rollout-effects.ts'
 
 export interface Plan {
   refusal?: string
-  targets: [string, ...string[]]
+  isRecovery: boolean
+  targets: string[]
   waves: WaveSize[]
 }
 
-interface PhaseOptions {
-  /** Unique in the rollout: durable operations are told apart by it. */
-  name: string
-  /** As the record names it, where several commands make one phase. */
-  phase?: string
-  targets: readonly string[]
-  action: Action
-  maxConcurrency: string
-  deliverySeconds: number
-  maxFailures: number
+/** Why a rollout does not go on, and what becomes of the fleet. */
+export interface Halt {
+  reason: string
+  fleet: 'revert' | 'stop'
+  /** By request, not because something failed. */
+  isAsked: boolean
 }
 
-/** A target that is online takes a command within seconds; one that does not within this time has failed. */
-const DELIVERY_SECONDS = 90
-/** What Run Command may take beyond its own time-outs until it says so. */
-const GRACE_SECONDS = 120
 /** The rollout's effects, each a durable step: what it did is kept, and done again it changes nothing. */
 export function rolloutSteps(input: RolloutInput, context: DurableContext) {
-  const environment = functionEnvironment()
-  const store = objectStore(s3Client(), environment.bucket)
-  const ssm = new SSMClient({ maxAttempts: 8, retryMode: 'adaptive' })
-  const commands = runCommand(ssm)
-  const policy = policyOf(environment.fleets, input)
-  let desired: ServedRelease
-  let hasPrevious: boolean
-  let document: PinnedDocument
-  let since: string
+  const effects = rolloutEffects(input, context)
+  const { policy, record, changeState } = effects
+  let ground: Ground
+  let plan: Plan
+  let current: string | null
+  let isRollback = false
+  let recovery: Lock['recovery'] | undefined
+  let before = { touched: [] as string[], serves: {} as Record<string, string | null> }
+  // What the phases so far have told; a replay tells it again.
+  const prepared: string[] = []
+  const failed = new Set<string>()
+  const touched = new Set<string>()
+  const activated = new Set<string>()
+  const serves: Record<string, string | null> = {}
 
-  const record = (change: (known: RolloutRecord, now: string) => RolloutRecord) =>
-    updateRecord(store, input, input.rollout, change)
-
-  const changeState = async (change: (state: State) => State) => {
-    const stored = await readState(store, input)
-    if (stored.state.lock?.token !== input.token) return
-    if (!(await writeState(store, input, { ...stored, state: change(stored.state) }))) {
-      throw new Error('state.json was changed by somebody else')
+  const note = (result: PhaseResult) => {
+    Object.assign(serves, result.serves)
+    for (const target of result.failed) {
+      failed.add(target)
+      // What it served before is no word on what it serves now.
+      if (!(target in result.serves)) delete serves[target]
     }
+    return result
   }
 
-  function run({ name, phase = name, targets, action, ...limits }: PhaseOptions) {
-    const { maxFailures, maxConcurrency, deliverySeconds } = limits
-    const longestSeconds = deliverySeconds + commandSeconds(policy) + GRACE_SECONDS
-    const { token, rollout } = input
-    const command = { action, release: desired.release, digests: desired, token, rollout }
-    const comment = `${rollout} ${name}`
-    const send = () =>
-      commands.send({ document, targets, command, comment, since, maxConcurrency, deliverySeconds })
-    const answers = async (ids: string[]) => verdictsOf(action, await commands.invocations(ids))
-    const asked = { name, phase, targets, action, maxFailures, longestSeconds, send, answers }
-    return runPhase(context, record, asked)
+  const cancelled = async (when: string): Promise<Halt | undefined> => {
+    const cancel = await context.step(
+      `heed ${when}`,
+      async () => (await effects.state()).lock?.cancel ?? null,
+    )
+    if (!cancel) return undefined
+    return { reason: `Cancelled by ${cancel.by}.`, fleet: cancel.revert ? 'revert' : 'stop', isAsked: true }
   }
 
   const steps = {
     /** Undefined when the lock is not this execution's (any more): there is nothing to do. */
     async claim(): Promise<Plan | undefined> {
       const claimed = await context.step('claim', async () => {
-        const { state } = await readState(store, input)
-        if (state.lock?.token !== input.token || !state.desired) return null
-        const members = await listFleet(ssm, policy.tags)
+        const state = await effects.state()
+        const { lock, desired } = state
+        if (lock?.token !== input.token || !desired) return null
+        const members = await effects.listFleet()
+        const offline = members.filter(({ online }) => !online).map(({ target }) => target)
+        const gone = await effects.listGone(offline)
+        let known: string[] = []
+        if (lock.recovery) {
+          await record((stored) => {
+            known = touchedTargets(stored)
+            return stored
+          })
+        }
         return {
-          since: new Date().toISOString(),
-          desired: state.desired,
-          hasPrevious: state.current !== null,
-          document: await commands.pinDocument(documentName(input.environment, input.app)),
-          targets: members.filter(({ online }) => online).map(({ target }) => target),
+          ground: { since: new Date().toISOString(), desired, document: await effects.pinDocument() },
+          current: state.current?.release ?? null,
+          lock,
+          touched: known,
+          online: orderTargets(
+            members.filter(({ online }) => online).map(({ target }) => target),
+            state.failedTargets,
+          ),
+          silent: offline.filter((target) => !gone.includes(target)),
         }
       })
       if (!claimed) return undefined
-      ;({ since, desired, hasPrevious, document } = claimed)
-      const [first, ...others] = claimed.targets
-      if (!first) return { refusal: noTargets(policy), targets: [''], waves: policy.waves }
-      return { targets: [first, ...others], waves: policy.waves }
+      ;({ ground, current } = claimed)
+      isRollback = claimed.lock.isRollback ?? false
+      recovery = claimed.lock.recovery
+      before = { touched: claimed.touched, serves: {} }
+      for (const target of claimed.silent) failed.add(target)
+      const refusal = claimed.online.length === 0 ? noTargets(policy) : undefined
+      const isRecovery = recovery !== undefined
+      plan = { targets: claimed.online, waves: policy.waves, isRecovery, ...(refusal && { refusal }) }
+      return plan
     },
 
-    prepare: (name: string, targets: readonly string[]) =>
-      run({
-        name,
-        targets,
-        action: 'prepare',
-        maxConcurrency: policy.maxConcurrency,
-        // Those queued behind the concurrency limit expire with the command.
-        deliverySeconds: Math.max(DELIVERY_SECONDS, policy.prepareSeconds),
-        maxFailures: name === 'prepare' ? policy.maxFailures : 0,
-      }),
-
-    /** The migration runs detached on the leader; each command starts it or asks how it stands. */
-    async migrate(leader: string): Promise<PhaseResult> {
-      let waited = 0
-      for (let asked = 1; ; asked++) {
-        const name = asked === 1 ? 'migrate' : `migrate, asked ${asked} times`
-        const result = await now({ name, phase: 'migrate', targets: [leader], action: 'migrate' })
-        if (result.failure || result.succeeded.length > 0) return result
-        waited += result.seconds
-        if (waited >= policy.migrateSeconds) return { ...result, failure: stillMigrating(leader, policy) }
-        const pause = secondsToNextLook(waited)
-        await context.wait(`wait for ${name}`, { seconds: pause })
-        waited += pause
+    /** One target first, then the operator's limit; a silent agent on a running instance has failed already. */
+    async prepareAll(): Promise<{ toActivate: string[]; failure?: string }> {
+      const [first = '', ...others] = plan.targets
+      const total = plan.targets.length + failed.size
+      const allowed = allowedFailures(policy.maxPrepareFailures, total)
+      if (failed.size > allowed) {
+        const silent = [...failed].slice(0, 3).join(', ')
+        return {
+          toActivate: [],
+          failure: `${failed.size} of ${total} run, but their agents are silent: ${silent}`,
+        }
       }
+      for (const [name, targets] of [
+        ['prepare first', [first]],
+        ['prepare', others],
+      ] as const) {
+        const limits = {
+          allowed,
+          total,
+          failedBefore: failed.size,
+          mustSucceed: prepared.length === 0 && allowed === 0,
+        }
+        const result = note(
+          await effects.run(ground, {
+            name,
+            targets,
+            action: 'prepare',
+            limits,
+            maxConcurrency: policy.maxConcurrency,
+            // Those queued behind the concurrency limit expire with the command.
+            deliverySeconds: Math.max(DELIVERY_SECONDS, policy.prepareSeconds),
+          }),
+        )
+        prepared.push(...result.succeeded)
+        if (result.failure) return { toActivate: [], failure: result.failure }
+      }
+      if (prepared.length === 0) return { toActivate: [], failure: 'No target could be prepared.' }
+      return { toActivate: prepared.filter((target) => serves[target] !== ground.desired.release) }
     },
 
-    activate: (name: string, targets: readonly string[]) => now({ name, targets, action: 'activate' }),
-
-    async bake(name: string): Promise<void> {
-      if (policy.bakeSeconds > 0) await context.wait(name, { seconds: policy.bakeSeconds })
+    async migrate(): Promise<{ failure?: string; halt?: Halt }> {
+      const halt = await cancelled('before migration')
+      if (halt) return { halt }
+      return isRollback ? {} : migrateOnce(context, effects, input, ground, prepared)
     },
 
-    /** Who failed puts the previous release back by itself; here the others go back, and who did not say so. */
-    async rollBack(targets: readonly string[], failure: string): Promise<void> {
-      const result = await now({ name: 'roll back', targets, action: 'revert' })
-      if (result.failure) return steps.end('failed', `${failure} Going back failed too: ${result.failure}`)
-      await steps.end(hasPrevious ? 'rolled-back' : 'failed', failure)
+    /** Switches a wave and watches it; gives the reason when the rollout may not go on. */
+    async activate(wave: number, targets: readonly string[], isLast: boolean): Promise<Halt | undefined> {
+      const total = plan.targets.length
+      const limits = {
+        allowed: allowedFailures(policy.maxActivateFailures, total),
+        failedBefore: [...failed].filter((target) => touched.has(target)).length,
+        total,
+        mustSucceed: isLast && activated.size === 0,
+      }
+      const halt = await cancelled(`wave ${wave}`)
+      if (halt) return halt
+      for (const target of targets) touched.add(target)
+      const result = note(
+        await effects.run(ground, { name: `wave ${wave}`, targets, action: 'activate', limits }),
+      )
+      for (const target of result.succeeded) activated.add(target)
+      if (result.failure) return { reason: result.failure, fleet: policy.onFailure, isAsked: false }
+      return steps.bake(wave)
+    },
+
+    async bake(wave: number): Promise<Halt | undefined> {
+      for (const [index, seconds] of bakeLooks(policy.bakeSeconds).entries()) {
+        await context.wait(`bake ${wave}, ${index + 1}`, { seconds })
+        const halt = await cancelled(`bake ${wave}, ${index + 1}`)
+        if (halt) return halt
+      }
+      return undefined
+    },
+
+    async halt({ reason, fleet, isAsked }: Halt): Promise<void> {
+      if (touched.size === 0) return steps.end('stopped', `${reason} Nothing was activated.`)
+      if (fleet === 'stop') return steps.end('stopped', `${reason} Each target stays as it is.`, { isAsked })
+      return steps.comeBack(reason, isAsked)
+    },
+
+    /** The whole fleet on the release that it had. */
+    async comeBack(reason: string, isAsked: boolean): Promise<void> {
+      const others = Object.keys(serves).filter((target) => !touched.has(target))
+      const astray = await bringBack(effects, ground, current, { touched: [...touched], others, serves })
+      const migrated = await context.step('look for migration', async () =>
+        (await effects.state()).migrated.some(({ token }) => token === input.token),
+      )
+      const database = migrated ? ` The database stays migrated to ${ground.desired.release}.` : ''
+      if (astray)
+        return steps.end('failed', `${reason} Going back failed too: ${astray}.${database}`, { isAsked })
+      return steps.end(current ? 'rolled-back' : 'failed', `${reason}${database}`, { isAsked })
+    },
+
+    /** Finishes or undoes what an engine that died has left half-way. */
+    async recover(): Promise<void> {
+      for (const target of before.touched) touched.add(target)
+      const isToFinish = isForward(current, ground.desired)
+      const reason = `The engine ended as ${recovery?.ended} in mid-rollout.`
+      if (!isToFinish) {
+        for (const target of plan.targets) serves[target] ??= null
+        return steps.comeBack(reason, false)
+      }
+      const others = plan.targets.filter((target) => !touched.has(target))
+      const astray = await bringBack(effects, ground, current, { touched: [...touched], others, serves: {} })
+      await steps.end(
+        astray ? 'failed' : 'done',
+        astray ? `${reason} ${astray}.` : `${reason} The rest was done since.`,
+      )
     },
 
     /** From here on the release is the fleet's current one; who came during the rollout catches up to it. */
-    async catchUpNewcomers(planned: readonly string[]): Promise<void> {
+    async catchUpNewcomers(): Promise<void> {
       const newcomers = await context.step('serve', async () => {
-        await changeState((state) => serveRelease(state, desired))
-        const members = await listFleet(ssm, policy.tags)
+        await changeState((state) => serveRelease(state, ground.desired, input.token))
+        const members = await effects.listFleet()
         return members
-          .filter(({ target, online }) => online && !planned.includes(target))
+          .filter(({ target, online }) => online && serves[target] !== ground.desired.release)
+          .filter(({ target }) => !failed.has(target))
           .map(({ target }) => target)
       })
-      await now({ name: 'catch up', targets: newcomers, action: 'catch-up' })
+      await effects.run(ground, { name: 'catch up', targets: newcomers, action: 'catch-up' })
     },
 
-    async end(outcome: Outcome, reason?: string): Promise<void> {
+    async end(
+      outcome: Outcome,
+      reason?: string,
+      { isAsked = false, isBlameless = false } = {},
+    ): Promise<void> {
+      const isFailure = outcome !== 'done' && !isAsked && !isBlameless && !recovery
+      const tolerated = outcome === 'done' && failed.size > 0 ? toleratedFailures([...failed]) : undefined
       await context.step('end', async () => {
-        await record((known, now) => endRecord(known, outcome, now, reason))
-        await changeState(freeLock)
+        await record((known, now) => endRecord(known, outcome, now, reason ?? tolerated))
+        await changeState((state) => {
+          const marked = isFailure && state.current?.release !== ground.desired.release
+          const known = marked ? failRelease(state, ground.desired.release) : state
+          const told = { ...known, failedTargets: [...failed] }
+          return outcome === 'stopped' && touched.size > 0 ? stopLock(told) : freeLock(told)
+        })
       })
     },
   }
-
-  function now(options: Pick<PhaseOptions, 'name' | 'phase' | 'targets' | 'action'>) {
-    return run({ ...options, maxConcurrency: '100%', deliverySeconds: DELIVERY_SECONDS, maxFailures: 0 })
-  }
-
   return steps
 }
 
-function policyOf(fleets: readonly FleetPolicy[], { environment, app }: AppScope): FleetPolicy {
-  const policy = fleets.find((known) => known.environment === environment && known.app === app)
-  if (!policy) throw new Error(`no fleet is configured for "${app}" in "${environment}"`)
-  return policy
-}
-
-function stillMigrating(leader: string, { migrateSeconds }: FleetPolicy): string {
-  return `The migration has not ended within ${migrateSeconds} s and still runs on ${leader}; nothing was activated. Publish again when it has ended.`
-}
-
-function noTargets({ environment, app, tags }: FleetPolicy): string {
+function noTargets({
+  environment,
+  app,
+  tags,
+}: {
+  environment: string
+  app: string
+  tags: Record<string, string>
+}) {
   const wanted = Object.entries(tags).map(([key, value]) => `${key}=${value}`)
   return `No target of ${app} in ${environment} is online: SSM knows no running instance tagged ${wanted.join(', ')}.`
+}
+
+function toleratedFailures(targets: readonly string[]): string {
+  const named = targets.slice(0, 3).join(', ')
+  const more = targets.length > 3 ? ` and ${targets.length - 3} more` : ''
+  return `${targets.length} failed, as many as may: ${named}${more}. They catch up by themselves, or with the next rollout.`
 }

@@ -8,24 +8,21 @@ export async function rollout(input: RolloutInput, context: DurableContext): Pro
   const steps = rolloutSteps(input, context)
   const plan = await steps.claim()
   if (!plan) return
-  if (plan.refusal) return steps.end('failed', plan.refusal)
+  if (plan.refusal) return steps.end('failed', plan.refusal, { isBlameless: true })
+  if (plan.isRecovery) return steps.recover()
 
-  const [leader, ...others] = plan.targets
-  const first = await steps.prepare('prepare first', [leader])
-  if (first.failure) return steps.end('failed', first.failure)
-  const rest = await steps.prepare('prepare', others)
-  if (rest.failure) return steps.end('failed', rest.failure)
-  const migration = await steps.migrate(leader)
+  const prepared = await steps.prepareAll()
+  if (prepared.failure) return steps.end('failed', prepared.failure)
+  const migration = await steps.migrate()
   if (migration.failure) return steps.end('failed', migration.failure)
+  if (migration.halt) return steps.halt(migration.halt)
 
-  const activated: string[] = []
-  for (const [index, wave] of planWaves([leader, ...rest.succeeded], plan.waves).entries()) {
-    const { succeeded, unsettled, failure } = await steps.activate(`wave ${index + 1}`, wave)
-    activated.push(...succeeded)
-    if (failure) return steps.rollBack([...activated, ...unsettled], failure)
-    await steps.bake(`bake ${index + 1}`)
+  const waves = planWaves(prepared.toActivate, plan.waves)
+  for (const [index, wave] of waves.entries()) {
+    const halt = await steps.activate(index + 1, wave, index + 1 === waves.length)
+    if (halt) return steps.halt(halt)
   }
-  await steps.catchUpNewcomers(plan.targets)
+  await steps.catchUpNewcomers()
   await steps.end('done')
 }
 

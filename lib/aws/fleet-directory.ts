@@ -1,4 +1,8 @@
-import { paginateDescribeInstanceInformation, type SSMClient } from '@aws-sdk/client-ssm'
+import {
+  paginateDescribeInstanceInformation,
+  paginateDescribeInstanceProperties,
+  type SSMClient,
+} from '@aws-sdk/client-ssm'
 
 export interface FleetMember {
   target: string
@@ -16,4 +20,26 @@ export async function listFleet(ssm: SSMClient, tags: Record<string, string>): P
     }
   }
   return members.sort((a, b) => a.target.localeCompare(b.target))
+}
+
+const IDS_PER_FILTER = 40
+const GOING = ['stopping', 'stopped', 'shutting-down', 'terminated']
+
+/** Which of these are stopped, or there no more; one that runs and says nothing is not among them. */
+export async function listGone(ssm: SSMClient, targets: readonly string[]): Promise<string[]> {
+  const running = new Set<string>()
+  for (let start = 0; start < targets.length; start += IDS_PER_FILTER) {
+    const valueSet = targets.slice(start, start + IDS_PER_FILTER)
+    const InstancePropertyFilterList = [{ key: 'InstanceIds' as const, valueSet }]
+    const pages = paginateDescribeInstanceProperties(
+      { client: ssm, pageSize: 50 },
+      { InstancePropertyFilterList },
+    )
+    for await (const page of pages) {
+      for (const { InstanceId = '', InstanceState = '' } of page.InstanceProperties ?? []) {
+        if (!GOING.includes(InstanceState.toLowerCase())) running.add(InstanceId)
+      }
+    }
+  }
+  return targets.filter((target) => !running.has(target))
 }

@@ -34,11 +34,17 @@ export interface Invocation {
   output: string
 }
 
+export interface Sent {
+  commandIds: string[]
+  /** Terminated, unknown to SSM, or without the tags that IAM demands. */
+  refused: string[]
+}
+
 /** SSM Run Command, as the rollout uses it. */
 export interface RunCommand {
   pinDocument(name: string): Promise<PinnedDocument>
-  /** Sends in calls of 50 ids, or finds what an earlier try had sent. Returns the command ids. */
-  send(options: SendOptions): Promise<string[]>
+  /** Sends in calls of 50 ids, or finds what an earlier try had sent. */
+  send(options: SendOptions): Promise<Sent>
   invocations(commandIds: readonly string[]): Promise<Invocation[]>
 }
 
@@ -46,7 +52,14 @@ const IDS_PER_CALL = 50
 const CLOCK_SKEW_MS = 60_000
 const ENDED = new Set(['Success', 'Failed', 'TimedOut', 'Cancelled'])
 
-export function runCommand(ssm: SSMClient): RunCommand {
+/** A terminated instance, one that lost its tags, one that is no EC2 instance any more. */
+const REFUSES_AN_ID = new Set(['InvalidInstanceId', 'AccessDeniedException', 'UnsupportedPlatformType'])
+
+/**
+ * `sender` sends and does not try again by itself: SendCommand has no client token, and an answer that was lost
+ * would become a second command. Who calls `send` again finds what arrived.
+ */
+export function runCommand(ssm: SSMClient, sender: SSMClient): RunCommand {
   return {
     async pinDocument(name) {
       const { Document } = await ssm.send(new DescribeDocumentCommand({ Name: name }))
@@ -56,11 +69,25 @@ export function runCommand(ssm: SSMClient): RunCommand {
     async send(options) {
       const sent = await findSent(ssm, options)
       const commandIds: string[] = []
-      for (const [index, ids] of chunks(options.targets, IDS_PER_CALL).entries()) {
-        const comment = `${options.comment} ${index}`
-        commandIds.push(sent.get(comment) ?? (await sendOnce(ssm, options, ids, comment)))
+      const reached = new Set<string>()
+      const sendTo = async (ids: readonly string[], comment: string): Promise<void> => {
+        const known = sent.get(comment)
+        const isHalved = [...sent.keys()].some((other) => other.startsWith(`${comment}.`))
+        const command = known ?? (isHalved ? undefined : await sendOnce(sender, options, ids, comment))
+        if (command) {
+          commandIds.push(command.id)
+          for (const id of command.targets) reached.add(id)
+        } else if (ids.length > 1) {
+          // One id that SSM or IAM refuses spoils the call: the halves without it go out.
+          const middle = Math.ceil(ids.length / 2)
+          await sendTo(ids.slice(0, middle), `${comment}.0`)
+          await sendTo(ids.slice(middle), `${comment}.1`)
+        }
       }
-      return commandIds
+      for (const [index, ids] of chunks(options.targets, IDS_PER_CALL).entries()) {
+        await sendTo(ids, `${options.comment} ${index}`)
+      }
+      return { commandIds, refused: options.targets.filter((target) => !reached.has(target)) }
     },
 
     async invocations(commandIds) {
@@ -77,50 +104,59 @@ export function runCommand(ssm: SSMClient): RunCommand {
   }
 }
 
-/** The ids of what was sent through a document since the rollout began, by comment. */
+interface SentCommand {
+  id: string
+  targets: readonly string[]
+}
+
+/** What was sent through a document since the rollout began, by comment. */
 async function findSent(
   ssm: SSMClient,
   { document, since }: SendOptions,
-): Promise<ReadonlyMap<string, string>> {
+): Promise<ReadonlyMap<string, SentCommand>> {
   const earliest = new Date(Date.parse(since) - CLOCK_SKEW_MS).toISOString()
   const Filters = [
     { key: 'DocumentName' as const, value: document.name },
     { key: 'InvokedAfter' as const, value: earliest.replace(/\.\d+/, '') },
   ]
-  const sent = new Map<string, string>()
+  const sent = new Map<string, SentCommand>()
   for await (const page of paginateListCommands({ client: ssm, pageSize: 50 }, { Filters })) {
-    for (const { Comment, CommandId } of page.Commands ?? []) {
-      if (Comment && CommandId) sent.set(Comment, CommandId)
+    for (const { Comment, CommandId, InstanceIds } of page.Commands ?? []) {
+      if (Comment && CommandId) sent.set(Comment, { id: CommandId, targets: InstanceIds ?? [] })
     }
   }
   return sent
 }
 
+/** Undefined when one of the ids is refused, and with it the call. */
 async function sendOnce(
-  ssm: SSMClient,
+  sender: SSMClient,
   options: SendOptions,
   ids: readonly string[],
   comment: string,
-): Promise<string> {
+): Promise<SentCommand | undefined> {
   const { document } = options
-  const { Command: sent } = await ssm.send(
-    new SendCommandCommand({
-      DocumentName: document.name,
-      DocumentVersion: document.version,
-      DocumentHash: document.hash,
-      DocumentHashType: 'Sha256',
-      InstanceIds: [...ids],
-      Parameters: commandParameters(options.command),
-      Comment: comment,
-      TimeoutSeconds: options.deliverySeconds,
-      MaxConcurrency: options.maxConcurrency,
-      // The rollout judges the verdicts itself; dead and denied targets would never count here.
-      MaxErrors: '100%',
-    }),
-  )
-  if (!sent?.CommandId)
-    throw new Error(`SSM answered SendCommand for "${document.name}" without a command id`)
-  return sent.CommandId
+  const command = new SendCommandCommand({
+    DocumentName: document.name,
+    DocumentVersion: document.version,
+    DocumentHash: document.hash,
+    DocumentHashType: 'Sha256',
+    InstanceIds: [...ids],
+    Parameters: commandParameters(options.command),
+    Comment: comment,
+    TimeoutSeconds: options.deliverySeconds,
+    MaxConcurrency: options.maxConcurrency,
+    // The rollout judges the verdicts itself; dead and denied targets would never count here.
+    MaxErrors: '100%',
+  })
+  try {
+    const { Command: sent } = await sender.send(command)
+    if (sent?.CommandId) return { id: sent.CommandId, targets: ids }
+  } catch (error) {
+    if (error instanceof Error && REFUSES_AN_ID.has(error.name)) return undefined
+    throw error
+  }
+  throw new Error(`SSM answered SendCommand for "${document.name}" without a command id`)
 }
 
 function toInvocation(invocation: CommandInvocation): Invocation {

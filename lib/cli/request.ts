@@ -26,8 +26,7 @@ export async function askFor(
   const request: Request = {
     format: 1,
     id,
-    action: from ? 'promote' : 'deploy',
-    ...(from && { from }),
+    ...(from ? { action: 'promote' as const, from } : { action: 'deploy' as const }),
     ...scope,
     bundle: { key: bundle.key, digest: bundle.digest },
     code: { key: code.key, digest: code.digest },

@@ -1,5 +1,12 @@
 import { z } from 'zod'
-import { type WaveSize, waveSize } from '../release/fleet.ts'
+import {
+  type FailureLimit,
+  type FleetPolicy,
+  failureLimit,
+  ON_FAILURE,
+  type WaveSize,
+  waveSize,
+} from '../release/fleet.ts'
 import { isName, NAME_RULE } from '../release/names.ts'
 import { FLEET_RULES } from './fleet-rules.ts'
 import { formatPath, type Mistake, refuseMistakes, unknownKey } from './mistakes.ts'
@@ -28,7 +35,9 @@ export interface FleetConfig {
   waves: [WaveSize, ...WaveSize[]]
   bakeSeconds: number
   maxConcurrency: string
-  maxFailures: number
+  maxPrepareFailures: FailureLimit
+  maxActivateFailures: FailureLimit
+  onFailure: FleetPolicy['onFailure']
   keepReleases: number
   prepareSeconds: number
   migrateSeconds: number
@@ -37,6 +46,12 @@ export interface FleetConfig {
 
 const absolutePath = (what: string) =>
   text(what).regex(/^\/[\w.@+/-]*$/, 'must be an absolute path of letters, digits and . _ @ + - /')
+
+const failures = () =>
+  z.custom<FailureLimit>((limit) => failureLimit.safeParse(limit).success, {
+    error: ({ input }) =>
+      `must be a count of targets (2) or a percentage ("10%"), not ${JSON.stringify(input)}`,
+  })
 
 const fleet = table({
   tags: z.record(z.string(), text('the value of a tag'), {
@@ -68,7 +83,9 @@ const fleet = table({
         `must be a count of targets (10) or a percentage ("50%"), not ${JSON.stringify(input)}`,
     })
     .default('50%'),
-  max_failures: wholeNumber('targets', { most: 1000 }).default(0),
+  max_prepare_failures: failures().default(0),
+  max_activate_failures: failures().default(0),
+  on_failure: z.enum(ON_FAILURE, { error: 'must be "revert" or "stop"' }).default('revert'),
   keep_releases: wholeNumber('releases', { least: 2, most: 100 }).default(5),
   prepare_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(900),
   migrate_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(3600),
@@ -144,7 +161,9 @@ function normalize(environment: string, app: string, content: FleetTable): Fleet
     waves: [first, ...rest],
     bakeSeconds: content.bake_seconds,
     maxConcurrency: String(content.max_concurrency),
-    maxFailures: content.max_failures,
+    maxPrepareFailures: content.max_prepare_failures,
+    maxActivateFailures: content.max_activate_failures,
+    onFailure: content.on_failure,
     keepReleases: content.keep_releases,
     prepareSeconds: content.prepare_seconds,
     migrateSeconds: content.migrate_seconds,

@@ -4,6 +4,18 @@ import { z } from 'zod'
 export const waveSize = z.union([z.number().int().positive(), z.string().regex(/^([1-9]\d?|100)%$/)])
 export type WaveSize = z.infer<typeof waveSize>
 
+/** How many targets may fail: a count, or a percentage of the fleet, rounded down. */
+export const failureLimit = z.union([z.number().int().nonnegative(), z.string().regex(/^(0|[1-9]\d?|100)%$/)])
+export type FailureLimit = z.infer<typeof failureLimit>
+
+export function allowedFailures(limit: FailureLimit, total: number): number {
+  if (typeof limit === 'number') return limit
+  return Math.floor((total * Number.parseInt(limit, 10)) / 100)
+}
+
+/** What becomes of a fleet when more targets fail to activate than may. */
+export const ON_FAILURE = ['revert', 'stop'] as const
+
 /** The operator's policy for one app in one environment, as the functions need it. */
 export const fleetPolicy = z.object({
   environment: z.string(),
@@ -13,7 +25,10 @@ export const fleetPolicy = z.object({
   bakeSeconds: z.number().int().nonnegative(),
   /** Of the preparing targets, as SendCommand takes it: "50%", "10". */
   maxConcurrency: z.string(),
-  maxFailures: z.number().int().nonnegative(),
+  maxPrepareFailures: failureLimit,
+  /** Over all waves together. */
+  maxActivateFailures: failureLimit,
+  onFailure: z.enum(ON_FAILURE),
   /** How long a target may take for each, in seconds. */
   prepareSeconds: z.number().int(),
   migrateSeconds: z.number().int(),
@@ -42,4 +57,13 @@ export function planWaves(targets: readonly string[], sizes: readonly WaveSize[]
 function endOfWave(size: WaveSize, reached: number, total: number): number {
   if (typeof size === 'number') return reached + size
   return Math.ceil((total * Number.parseInt(size, 10)) / 100)
+}
+
+/** Who failed last time comes first: if it is still broken, that is known before others have switched. */
+export function orderTargets(targets: readonly string[], failedLastTime: readonly string[]): string[] {
+  const failed = new Set(failedLastTime)
+  return [
+    ...targets.filter((target) => failed.has(target)),
+    ...targets.filter((target) => !failed.has(target)),
+  ]
 }

@@ -5,6 +5,8 @@ export interface WaitingRequest {
   id: string
   /** When S3 had it, by its own clock: publishers' clocks disagree. */
   storedAt: Date
+  /** Takes effect at once, whoever has the lock. */
+  isSetting?: boolean
 }
 
 export interface Situation {
@@ -22,14 +24,22 @@ export type Next =
   /** The lock's owner is dead: end its record, free the lock, look again. */
   | { do: 'recover'; ended: ExecutionStatus }
   | { do: 'accept'; request: string }
+  | { do: 'apply'; request: string }
 
 /**
- * One rollout at a time; of the waiting requests the newest is accepted. Those before it are superseded once
+ * Settings first, in the order in which they came. One rollout at a time; of the waiting requests the newest is accepted. Those before it are superseded once
  * it has the lock, not earlier: it may be refused, or another look may give the lock to one of them.
  */
 export function decideNext({ state: { lock }, waiting, owner }: Situation): Next {
-  if (lock && !owner) return { do: 'start owner', superseded: idsBefore(lock.request, waiting) }
-  if (lock && owner) return owner === 'RUNNING' ? { do: 'nothing' } : { do: 'recover', ended: owner }
+  const [oldest] = waiting
+    .filter(({ isSetting }) => isSetting)
+    .sort(newestFirst)
+    .reverse()
+  if (oldest) return { do: 'apply', request: oldest.id }
+  if (lock && !lock.isStopped && !owner)
+    return { do: 'start owner', superseded: idsBefore(lock.request, waiting) }
+  if (lock && !lock.isStopped && owner)
+    return owner === 'RUNNING' ? { do: 'nothing' } : { do: 'recover', ended: owner }
   const [newest] = [...waiting].sort(newestFirst)
   return newest ? { do: 'accept', request: newest.id } : { do: 'nothing' }
 }

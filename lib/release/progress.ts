@@ -11,8 +11,13 @@ export interface Answer {
 
 export interface PhaseResult {
   succeeded: string[]
-  /** Failed without a word that the release before is back: what they serve is not known. */
-  unsettled: string[]
+  failed: string[]
+  /** Stopped or terminated meanwhile: neither the one nor the other. */
+  gone: string[]
+  /** What each that spoke says it serves. */
+  serves: Record<string, string | null>
+  /** Of a phase with one target. */
+  only?: Verdict
   /** Set when more targets failed than the policy allows: why, for each of the first few. */
   failure?: string
 }
@@ -26,8 +31,11 @@ export function verdictsOf(action: Action, answers: readonly Answer[]): Record<s
 function verdictOf(action: Action, { status, output }: Answer): Verdict {
   const said = parseVerdict(output)
   if (said) return said
-  const reason = `gave no verdict: ${status}${output ? `, ${output.trim().slice(0, 300)}` : ''}`
-  return { action, outcome: 'failed', current: null, reason, phases: {} }
+  return silent(action, `gave no verdict: ${status}${output ? `, ${output.trim().slice(0, 300)}` : ''}`)
+}
+
+export function silent(action: Action, reason: string): Verdict {
+  return { action, outcome: 'failed', current: null, reason, silent: true, phases: {} }
 }
 
 /** Whoever has not answered when the time is over has failed. */
@@ -36,30 +44,65 @@ export function withSilent(
   action: Action,
   targets: readonly string[],
 ): Record<string, Verdict> {
-  const reason = 'has not answered in time'
-  const silent: Verdict = { action, outcome: 'failed', current: null, reason, phases: {} }
-  return { ...Object.fromEntries(targets.map((target) => [target, silent])), ...verdicts }
+  const unheard = silent(action, 'has not answered in time')
+  return { ...Object.fromEntries(targets.map((target) => [target, unheard])), ...verdicts }
 }
 
+/** Those that said nothing because they are stopped or terminated have not failed. */
+export function withGone(
+  verdicts: Record<string, Verdict>,
+  gone: readonly string[],
+): Record<string, Verdict> {
+  const changed = gone.flatMap((target) => {
+    const verdict = verdicts[target]
+    return verdict?.silent ? [[target, { ...verdict, outcome: 'gone', reason: GONE }] as const] : []
+  })
+  return { ...verdicts, ...Object.fromEntries(changed) }
+}
+
+const GONE = 'was stopped or terminated; it catches up when it is back'
 const NAMED_FAILURES = 3
 
-export function judgePhase(verdicts: Record<string, Verdict>, maxFailures: number): PhaseResult {
-  const all = Object.entries(verdicts)
-  const succeeded = targetsWith(verdicts, 'done')
-  const unsettled = targetsWith(verdicts, 'failed')
-  const failed = all.filter(([, { outcome }]) => outcome !== 'done' && outcome !== 'running')
-  const isTolerable = failed.length <= maxFailures && failed.length < Math.max(all.length, 1)
-  if (isTolerable) return { succeeded, unsettled }
-  const named = failed
-    .slice(0, NAMED_FAILURES)
-    .map(([target, { reason }]) => `${target}: ${reason ?? 'no reason given'}`)
-  const more = failed.length > NAMED_FAILURES ? `; and ${failed.length - NAMED_FAILURES} more` : ''
-  const failure = `${failed.length} of ${all.length} failed. ${named.join('; ')}${more}`
-  return { succeeded, unsettled, failure }
+export interface Limits {
+  allowed: number
+  /** In phases before it that count together with this one. */
+  failedBefore?: number
+  /** Of whom the allowed are a part. */
+  total?: number
+  /** Whether somebody has to succeed in this phase. */
+  mustSucceed?: boolean
 }
 
-function targetsWith(verdicts: Record<string, Verdict>, wanted: Verdict['outcome']): string[] {
-  return Object.keys(verdicts).filter((target) => verdicts[target]?.outcome === wanted)
+export function judgePhase(verdicts: Record<string, Verdict>, limits: Limits): PhaseResult {
+  const { allowed, failedBefore = 0, mustSucceed = true } = limits
+  const succeeded = targetsWith(verdicts, ['done'])
+  const failed = targetsWith(verdicts, ['failed', 'reverted', 'refused'])
+  const gone = targetsWith(verdicts, ['gone'])
+  const spoke = Object.entries(verdicts).filter(([, verdict]) => !verdict.silent)
+  const serves = Object.fromEntries(spoke.map(([target, { current }]) => [target, current]))
+  const [only] = Object.values(verdicts)
+  const result = {
+    succeeded,
+    failed,
+    gone,
+    serves,
+    ...(only && Object.keys(verdicts).length === 1 && { only }),
+  }
+  const total = limits.total ?? Object.keys(verdicts).length
+  const isNobodyLeft = mustSucceed && failed.length > 0 && failed.length === Object.keys(verdicts).length
+  if (failed.length === 0 || (failedBefore + failed.length <= allowed && !isNobodyLeft)) return result
+  const named = failed
+    .slice(0, NAMED_FAILURES)
+    .map((target) => `${target}: ${verdicts[target]?.reason ?? 'no reason given'}`)
+  const more = failed.length > NAMED_FAILURES ? `; and ${failed.length - NAMED_FAILURES} more` : ''
+  const failure = `${failedBefore + failed.length} of ${total} failed. ${named.join('; ')}${more}`
+  return { ...result, failure }
+}
+
+function targetsWith(verdicts: Record<string, Verdict>, wanted: readonly Verdict['outcome'][]): string[] {
+  return Object.entries(verdicts).flatMap(([target, { outcome }]) =>
+    wanted.includes(outcome) ? [target] : [],
+  )
 }
 
 /**
@@ -68,4 +111,15 @@ function targetsWith(verdicts: Record<string, Verdict>, wanted: Verdict['outcome
  */
 export function secondsToNextLook(waitedSeconds: number): number {
   return Math.max(1, Math.ceil(waitedSeconds / 10))
+}
+
+const SHORTEST_LOOK = 30
+const MOST_LOOKS = 100
+
+/** A bake is watched, so that a cancel is seen: at most a hundred looks, none sooner than half a minute. */
+export function bakeLooks(seconds: number): number[] {
+  const each = Math.max(SHORTEST_LOOK, Math.ceil(seconds / MOST_LOOKS))
+  const whole = Array.from({ length: Math.floor(seconds / each) }, () => each)
+  const rest = seconds % each
+  return rest > 0 ? [...whole, rest] : whole
 }

@@ -1,11 +1,10 @@
 import { z } from 'zod'
-import type { Request } from './request.ts'
 import { type Verdict, verdict } from './verdict.ts'
 
 /**
  * How a rollout or its request ended. `failed`: nothing was switched, or switching back failed too (the
  * reason tells). `rolled-back`: the fleet serves what it served before. `refused` and `superseded`: no
- * rollout was started. `stopped`: by hand.
+ * rollout was started. `stopped`: by hand, or as `on_failure` says; each target stays as it is.
  */
 export const OUTCOMES = [
   'running',
@@ -49,7 +48,15 @@ export const rolloutRecord = z.object({
 })
 export type RolloutRecord = z.infer<typeof rolloutRecord>
 
-type Asked = Pick<Request, 'id' | 'environment' | 'app' | 'requestedBy'> & Partial<Request>
+interface Asked {
+  id: string
+  environment: string
+  app: string
+  requestedBy: string
+  action?: string | undefined
+  revision?: string | undefined
+  from?: string | undefined
+}
 
 export function startRecord(asked: Asked, release: string | undefined, now: string): RolloutRecord {
   return {

@@ -34,5 +34,7 @@ export const releaseRecord = z.object({
   code: pinnedObject,
   /** The commit (or working tree) that the code archive came from, as its publisher named it. */
   revision: z.string().optional(),
+  /** The rollout whose migration for this release changed the database. */
+  migratedBy: z.string().optional(),
 })
 export type ReleaseRecord = z.infer<typeof releaseRecord>

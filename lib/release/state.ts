@@ -10,8 +10,33 @@ const lock = z.object({
   token: z.number().int(),
   request: z.string(),
   execution: z.string(),
+  /** A rollout to an earlier release migrates nothing. */
+  isRollback: z.boolean().optional(),
+  /** Asked for by a request while it runs; obeyed after the current wave. */
+  cancel: z.object({ request: z.string(), by: z.string(), revert: z.boolean() }).optional(),
+  /** It ended with the fleet in between: catch-up leaves its targets alone until the next rollout. */
+  isStopped: z.boolean().optional(),
+  /** It brings to an end what a dead engine left: the how-manyth try, and how that one ended. */
+  recovery: z.object({ tries: z.number().int(), ended: z.string() }).optional(),
 })
 export type Lock = z.infer<typeof lock>
+
+/** A migration that may be running on its leader: nobody has shown that it ended. */
+const migration = z.object({
+  rollout: z.string(),
+  release: z.string(),
+  leader: z.string(),
+  since: z.iso.datetime(),
+  /** The leader said that it ended half-way: a person has to look. */
+  isInterrupted: z.boolean().optional(),
+})
+export type OpenMigration = z.infer<typeof migration>
+
+const freeze = z.object({
+  reason: z.string(),
+  by: z.string(),
+  until: z.iso.datetime().optional(),
+})
 
 /** `state.json`: what an environment's fleet of an app should run, and who is changing it. */
 export const state = z.object({
@@ -23,17 +48,40 @@ export const state = z.object({
   current: servedRelease.nullable(),
   previous: servedRelease.nullable(),
   lock: lock.nullable(),
+  /** What the whole fleet has served, the latest first, with the token of the rollout that brought it there. */
+  good: z.array(servedRelease.extend({ token: z.number().int() })).default([]),
+  /** Releases that failed or were rolled back from: never chosen by themselves. */
+  failed: z.array(z.string()).default([]),
+  /** Who failed in the last rollout is first in the next. */
+  failedTargets: z.array(z.string()).default([]),
+  migration: migration.nullable().default(null),
+  /** Which rollouts changed the database, the latest first. */
+  migrated: z.array(z.object({ release: z.string(), token: z.number().int() })).default([]),
+  freeze: freeze.nullable().default(null),
 })
 export type State = z.infer<typeof state>
 
 /** How a durable execution stands, in Lambda's words. */
 export type ExecutionStatus = 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'STOPPED'
 
+const KEPT_RELEASES = 20
+const KEPT_FAILED = 50
+
 /** Takes the lock for a request; the token is the rollout's, higher than any before. */
-export function takeLock(state: State, request: string, desired: ServedRelease): State {
+export function takeLock(
+  state: State,
+  request: string,
+  desired: ServedRelease,
+  extra: Pick<Lock, 'isRollback' | 'recovery'> = {},
+): State {
   const token = state.token + 1
-  const execution = executionName(token, request)
-  return { ...state, token, desired, lock: { token, request, execution } }
+  const { release, bundle, code } = desired
+  return {
+    ...state,
+    token,
+    desired: { release, bundle, code },
+    lock: { token, request, execution: executionName(token, request), ...extra },
+  }
 }
 
 /** A name is used once, also for the same release again; the request id makes it unique among environments. */
@@ -45,10 +93,41 @@ export function freeLock(state: State): State {
   return { ...state, lock: null }
 }
 
-/** From now on the release is what the fleet runs, and what it ran is what a rollback goes to. */
-export function serveRelease(state: State, served: ServedRelease): State {
-  if (state.current?.release === served.release) return { ...state, current: served }
-  return { ...state, current: served, previous: state.current }
+/** The fleet stays as it is, in between: no rollout runs, and nobody is brought anywhere by itself. */
+export function stopLock(state: State): State {
+  return state.lock ? { ...state, lock: { ...state.lock, isStopped: true } } : state
+}
+
+/** From now on the release is what the fleet runs, and what it ran before is what a rollback goes to. */
+export function serveRelease(state: State, served: ServedRelease, token = state.token): State {
+  const { release, bundle, code } = served
+  const current = { release, bundle, code }
+  const leaves = state.current && state.current.release !== release ? state.current.release : undefined
+  const failed = state.failed.filter((id) => id !== release)
+  const changed = {
+    ...state,
+    current,
+    good: [{ ...current, token }, ...state.good.filter((known) => known.release !== release)].slice(
+      0,
+      KEPT_RELEASES,
+    ),
+    failed: state.lock?.isRollback && leaves ? markFailed(failed, leaves) : failed,
+  }
+  if (state.current?.release === release) return changed
+  return { ...changed, previous: previousGood(changed) ?? state.current }
+}
+
+export function failRelease(state: State, release: string): State {
+  return { ...state, failed: markFailed(state.failed, release) }
+}
+
+function markFailed(failed: readonly string[], release: string): string[] {
+  return [release, ...failed.filter((id) => id !== release)].slice(0, KEPT_FAILED)
+}
+
+function previousGood({ good, failed, current }: State): ServedRelease | undefined {
+  const found = good.find(({ release }) => release !== current?.release && !failed.includes(release))
+  return found && { release: found.release, bundle: found.bundle, code: found.code }
 }
 
 export const EMPTY_STATE: State = {
@@ -58,4 +137,10 @@ export const EMPTY_STATE: State = {
   current: null,
   previous: null,
   lock: null,
+  good: [],
+  failed: [],
+  failedTargets: [],
+  migration: null,
+  migrated: [],
+  freeze: null,
 }

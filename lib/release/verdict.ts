@@ -3,15 +3,18 @@ import { z } from 'zod'
 /**
  * What a target says of a command: the one JSON line on its standard output, 2,000 characters at most.
  * `running`: a migration that has not ended yet. `reverted`: activation failed and the previous release is
- * back and healthy. `refused`: nothing was touched (an older token, another environment, another platform).
+ * back and healthy. `refused`: nothing was touched (an older token, another environment, another platform). `gone`, which is not
+ * said by a target but of it: stopped or terminated before it could answer; it catches up when it is back.
  */
 export const verdict = z.object({
   action: z.string(),
-  outcome: z.enum(['done', 'running', 'failed', 'reverted', 'refused']),
+  outcome: z.enum(['done', 'running', 'failed', 'reverted', 'refused', 'gone']),
   /** The release that the target serves after the command; null when it serves none. */
   current: z.string().nullable(),
   release: z.string().optional(),
   reason: z.string().optional(),
+  /** Not the target's word: it said none. */
+  silent: z.boolean().optional(),
   /** The app's or hook's own last lines, where they tell why. */
   log: z.string().optional(),
   /** Where in the bucket the whole logs of what failed are. */

@@ -77,7 +77,13 @@ export class ControlFunctions extends Construct {
   private letBothUse(bucket: Bucket, fleets: readonly FleetConfig[]): void {
     const uses: [NodejsFunction, BucketPaths][] = [
       [this.onUpload, { read: ['*'], write: ['requests/*', 'releases/*', 'rollouts/*', 'state.json'] }],
-      [this.rollout, { read: ['rollouts/*', 'state.json'], write: ['rollouts/*', 'state.json'] }],
+      [
+        this.rollout,
+        {
+          read: ['rollouts/*', 'releases/*', 'state.json'],
+          write: ['rollouts/*', 'releases/*', 'state.json'],
+        },
+      ],
     ]
     for (const [lambda, paths] of uses) {
       lambda.addEnvironment('BUCKET', bucket.bucketName)
@@ -119,8 +125,13 @@ export class ControlFunctions extends Construct {
     }
     this.rollout.addToRolePolicy(
       new PolicyStatement({
-        // IAM knows no resource for these three.
-        actions: ['ssm:ListCommands', 'ssm:ListCommandInvocations', 'ssm:DescribeInstanceInformation'],
+        // IAM knows no resource for these four.
+        actions: [
+          'ssm:ListCommands',
+          'ssm:ListCommandInvocations',
+          'ssm:DescribeInstanceInformation',
+          'ssm:DescribeInstanceProperties',
+        ],
         resources: ['*'],
       }),
     )
@@ -179,7 +190,8 @@ export class ControlFunctions extends Construct {
 }
 
 function policyOf(fleet: FleetConfig): FleetPolicy {
-  const { environment, app, tags, waves, bakeSeconds, maxConcurrency, maxFailures } = fleet
+  const { environment, app, tags, waves, bakeSeconds, maxConcurrency } = fleet
+  const { maxPrepareFailures, maxActivateFailures, onFailure } = fleet
   const { prepareSeconds, migrateSeconds, activateSeconds } = fleet
   return {
     environment,
@@ -188,7 +200,9 @@ function policyOf(fleet: FleetConfig): FleetPolicy {
     waves,
     bakeSeconds,
     maxConcurrency,
-    maxFailures,
+    maxPrepareFailures,
+    maxActivateFailures,
+    onFailure,
     prepareSeconds,
     migrateSeconds,
     activateSeconds,

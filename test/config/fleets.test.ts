@@ -26,7 +26,9 @@ describe("the operator's configuration", () => {
       healthPasses: 2,
       waves: [1, '100%'],
       maxConcurrency: '50%',
-      maxFailures: 0,
+      maxPrepareFailures: 0,
+      maxActivateFailures: 0,
+      onFailure: 'revert',
       keepReleases: 5,
     }
     expect(parse(fleetToml())).toMatchObject([{ environment: 'staging', app: 'shop', ...defaults }])
@@ -56,7 +58,17 @@ describe("the operator's configuration", () => {
       '120',
       'health_seconds: must be less than activate_seconds (120): a target needs time to switch back, too',
     ],
-    ['max_failures', '-1', 'max_failures: must be targets: a whole number, 0 to 1000, not -1'],
+    [
+      'max_prepare_failures',
+      '-1',
+      'max_prepare_failures: must be a count of targets (2) or a percentage ("10%"), not -1',
+    ],
+    [
+      'max_activate_failures',
+      '"101%"',
+      'max_activate_failures: must be a count of targets (2) or a percentage ("10%"), not "101%"',
+    ],
+    ['on_failure', '"wait"', 'on_failure: must be "revert" or "stop"'],
     ['bake_seconds', '"5"', 'bake_seconds: must be seconds: a whole number, 0 to 86400, not "5"'],
   ])('refuses %s = %s', (key, value, mistake) => {
     expect(mistakes(fleetToml({ [key]: value }))).toEqual([`environments.staging.shop.${mistake}`])

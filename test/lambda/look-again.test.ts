@@ -190,9 +190,14 @@ describe('look again', () => {
     ['a file that is not JSON', 'hello', 'it is not JSON'],
     ['a list', '[]', 'it must be an object'],
     [
+      'an action that there is not',
+      '{"action":"deploi"}',
+      'action must be one of deploy, promote, rollback, cancel, freeze, unfreeze, confirm-migration',
+    ],
+    [
       'a request with mistakes',
-      '{"format":2,"action":"deploi","environment":"staging","app":"A","bundle":{},"code":"x","requestedBy":"me"}',
-      'format must be 1; id is missing; action must be "deploy" or "promote"; app is not a name: a lower-case letter, then up to 19 of a-z, 0-9 and "-"; bundle.key is missing; bundle.digest must be a sha256; code must be an object with key and digest; requestedAt is missing',
+      '{"format":2,"action":"deploy","environment":"staging","app":"A","bundle":{},"code":"x","requestedBy":"me"}',
+      'format must be 1; id is missing; app is not a name: a lower-case letter, then up to 19 of a-z, 0-9 and "-"; requestedAt is missing; bundle.key is missing; bundle.digest must be a sha256; code must be an object with key and digest',
     ],
   ])('refuses %s, in words', async (_, body, reason) => {
     const id = requestId(new Date(), scope.environment)

@@ -20,6 +20,9 @@ export interface SimulatedFleetOptions {
   readState(): Promise<State>
 }
 
+/** Simulated agents ping nobody: they are online until a test says otherwise. */
+const A_YEAR = 31_536_000
+
 export type Fault = 'throttled' | 'answer lost' | undefined
 
 interface Member {
@@ -35,7 +38,7 @@ interface Member {
 export function openSimulatedFleet(options: SimulatedFleetOptions) {
   const { directory, region, clock, document, tags, readState } = options
   const documents = new Documents(join(directory, 'documents'))
-  const instances = new Instances(join(directory, 'instances'), Number.POSITIVE_INFINITY)
+  const instances = new Instances(join(directory, 'instances'), A_YEAR)
   const members = new Map<string, Member>()
   const database: Migration[] = []
   const behaviours = new Map<string, Behaviour>()

@@ -1,0 +1,107 @@
+import type { DurableContext } from '@aws/durable-execution-sdk-js'
+import { SSMClient } from '@aws-sdk/client-ssm'
+import { s3Client } from '../lib/aws/clients.ts'
+import { listFleet, listGone } from '../lib/aws/fleet-directory.ts'
+import { objectStore } from '../lib/aws/object-store.ts'
+import { type PinnedDocument, runCommand } from '../lib/aws/run-command.ts'
+import type { Action } from '../lib/release/command.ts'
+import { commandSeconds, type FleetPolicy } from '../lib/release/fleet.ts'
+import type { AppScope } from '../lib/release/keys.ts'
+import { documentName } from '../lib/release/names.ts'
+import { type Limits, verdictsOf } from '../lib/release/progress.ts'
+import type { RolloutRecord } from '../lib/release/record.ts'
+import type { ServedRelease, State } from '../lib/release/state.ts'
+import { functionEnvironment } from './function-environment.ts'
+import { updateRecord } from './rollout-record.ts'
+import { runPhase } from './run-phase.ts'
+import { readState, writeState } from './state-store.ts'
+
+export interface RolloutInput extends AppScope {
+  /** The id of the request, and of the record. */
+  rollout: string
+  token: number
+}
+
+/** What all commands of a rollout share, fixed when it began. */
+export interface Ground {
+  since: string
+  desired: ServedRelease
+  document: PinnedDocument
+}
+
+export interface PhaseOptions {
+  /** Unique in the rollout: durable operations are told apart by it. */
+  name: string
+  /** As the record names it, where several commands make one phase. */
+  phase?: string
+  targets: readonly string[]
+  action: Action
+  limits?: Limits
+  maxConcurrency?: string
+  deliverySeconds?: number
+}
+
+/** A target that is online takes a command within seconds; one that does not within this time has failed. */
+export const DELIVERY_SECONDS = 90
+/** What Run Command may take beyond its own time-outs until it says so. */
+const GRACE_SECONDS = 120
+
+/** What a rollout does to the world, and how it looks at it. */
+export function rolloutEffects(input: RolloutInput, context: DurableContext) {
+  const environment = functionEnvironment()
+  const store = objectStore(s3Client(), environment.bucket)
+  const ssm = new SSMClient({ maxAttempts: 8, retryMode: 'adaptive' })
+  const commands = runCommand(ssm, new SSMClient({ maxAttempts: 1 }))
+  const policy = policyOf(environment.fleets, input)
+
+  const record = (change: (known: RolloutRecord, now: string) => RolloutRecord) =>
+    updateRecord(store, input, input.rollout, change)
+
+  return {
+    store,
+    policy,
+    record,
+    state: async () => (await readState(store, input)).state,
+    listFleet: () => listFleet(ssm, policy.tags),
+    listGone: (targets: readonly string[]) => listGone(ssm, targets),
+    pinDocument: () => commands.pinDocument(documentName(input.environment, input.app)),
+
+    /** Only the rollout that has the lock changes the state; other looks may have changed it in between. */
+    async changeState(change: (state: State) => State): Promise<void> {
+      const stored = await readState(store, input)
+      if (stored.state.lock?.token !== input.token) return
+      if (!(await writeState(store, input, { ...stored, state: change(stored.state) }))) {
+        throw new Error('state.json was changed by somebody else')
+      }
+    },
+
+    run(ground: Ground, { name, phase = name, targets, action, ...options }: PhaseOptions) {
+      const { maxConcurrency = '100%', deliverySeconds = DELIVERY_SECONDS } = options
+      const { document, since, desired } = ground
+      const { token, rollout } = input
+      const command = { action, release: desired.release, digests: desired, token, rollout }
+      // With the token: what an execution that died had sent is not this one's.
+      const comment = `${rollout} ${token} ${name}`
+      return runPhase(context, record, {
+        name,
+        phase,
+        targets,
+        action,
+        limits: options.limits ?? { allowed: 0 },
+        longestSeconds: deliverySeconds + commandSeconds(policy) + GRACE_SECONDS,
+        send: () =>
+          commands.send({ document, targets, command, comment, since, maxConcurrency, deliverySeconds }),
+        answers: async (ids) => verdictsOf(action, await commands.invocations(ids)),
+        gone: (suspects) => listGone(ssm, suspects),
+      })
+    },
+  }
+}
+
+export type RolloutEffects = ReturnType<typeof rolloutEffects>
+
+function policyOf(fleets: readonly FleetPolicy[], { environment, app }: AppScope): FleetPolicy {
+  const policy = fleets.find((known) => known.environment === environment && known.app === app)
+  if (!policy) throw new Error(`no fleet is configured for "${app}" in "${environment}"`)
+  return policy
+}

@@ -1,0 +1,49 @@
+import type { OpenMigration, State } from './state.ts'
+import type { Verdict } from './verdict.ts'
+
+export type LeaderChoice = { leader: string } | { unknown: string }
+
+/**
+ * Who migrates. While an earlier migration is not shown to have ended, only its own leader may: that target
+ * starts no other one before the earlier has ended. Where it is not at hand, only a person can tell.
+ */
+export function chooseLeader(
+  { migration }: State,
+  { rollout, environment }: { rollout: string; environment: string },
+  prepared: readonly string[],
+): LeaderChoice {
+  const [first = ''] = prepared
+  if (!migration) return { leader: first }
+  if (migration.isInterrupted) return { unknown: unknownMigration(migration, environment) }
+  if (migration.rollout === rollout || prepared.includes(migration.leader))
+    return { leader: migration.leader }
+  return { unknown: unknownMigration(migration, environment) }
+}
+
+export function unknownMigration({ rollout, release, leader }: OpenMigration, environment: string): string {
+  const confirm = `pybundle confirm-migration --environment ${environment} --rollout ${rollout}`
+  return `It is not known whether the migration to ${release} has ended on ${leader}, so nothing was activated. Find out, end it if it still runs, and say so: ${confirm} --ended, or --not-run if it changed nothing. Then publish again.`
+}
+
+export type MigrationEnd = 'migrated' | 'nothing to do' | 'failed' | 'interrupted' | 'not over' | 'unknown'
+
+/** What the leader's answer says of the migration. */
+export function readMigration({ outcome, reason = '', silent }: Verdict): MigrationEnd {
+  if (silent) return 'unknown'
+  if (outcome === 'done') return reason === 'migrated' ? 'migrated' : 'nothing to do'
+  if (outcome === 'running' || /still running here/.test(reason)) return 'not over'
+  if (outcome === 'failed') return /interrupted/.test(reason) ? 'interrupted' : 'failed'
+  return 'unknown'
+}
+
+const KEPT_MIGRATIONS = 20
+
+export function beginMigration(state: State, migration: OpenMigration): State {
+  return { ...state, migration }
+}
+
+/** It has ended, and if it changed the database, a rollback to before it wants to be asked for by name. */
+export function endMigration(state: State, changed: { release: string; token: number } | undefined): State {
+  const migrated = changed ? [changed, ...state.migrated].slice(0, KEPT_MIGRATIONS) : state.migrated
+  return { ...state, migration: null, migrated }
+}

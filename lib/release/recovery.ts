@@ -1,0 +1,39 @@
+import type { RolloutRecord } from './record.ts'
+import type { Lock, ServedRelease } from './state.ts'
+
+/** What is made of a rollout whose engine died. */
+export type Recovery =
+  /** It had switched nothing: its record is closed. */
+  | { do: 'close'; reason: string }
+  /** The fleet is, or may be, in between: an execution of its own brings it together. */
+  | { do: 'bring together'; tries: number }
+
+/** The first try, and two more for those that die themselves. */
+const MOST_TRIES = 3
+
+export function decideRecovery(lock: Lock, ended: string, record: RolloutRecord | undefined): Recovery {
+  const engine = `The engine ended as ${ended}`
+  if (record?.outcome !== 'running') return { do: 'close', reason: engine }
+  const tries = (lock.recovery?.tries ?? 0) + 1
+  if (touchedTargets(record).length === 0) {
+    return { do: 'close', reason: `${engine} before any target was switched. Nothing was activated.` }
+  }
+  if (tries > MOST_TRIES) {
+    const what = `${engine}, ${MOST_TRIES} times also in bringing the fleet together; targets may differ.`
+    return { do: 'close', reason: `${what} pybundle rollback, or a new release, brings them together.` }
+  }
+  return { do: 'bring together', tries }
+}
+
+/** Whom the rollout has told, or may have told, to switch. */
+export function touchedTargets({ phases }: RolloutRecord): string[] {
+  const touched = phases
+    .filter(({ name }) => /^(wave|roll back|bring)/.test(name))
+    .flatMap(({ targets }) => targets)
+  return [...new Set(touched)]
+}
+
+/** What the fleet shall serve after a recovery: what it served before; or the new one where it was that already. */
+export function isForward(current: string | null, { release }: ServedRelease): boolean {
+  return current === release
+}
