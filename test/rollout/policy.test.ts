@@ -55,7 +55,8 @@ describe('failures while preparing', () => {
   it('include an agent that falls silent before it is told to', async () => {
     const machine = await openMachine()
     await machine.rollOut('1')
-    const { id } = await machine.publish('2')
+    const { id, release } = await machine.publish('2')
+    await machine.pass(60, () => machine.fleet.target('i-1').prepared.has(release))
     machine.fleet.silence('i-3')
     await machine.settle()
     expect(await machine.record(id)).toMatchObject({
@@ -148,7 +149,7 @@ describe('a target', () => {
   it('that is on the release already is skipped', async () => {
     const machine = await openMachine()
     const first = await machine.rollOut('1')
-    await machine.rollOut('1')
+    expect((await machine.rollOut('1')).release).toBe(first.release)
     for (const { id } of machine.fleet.targets()) {
       expect(actions(machine, id, first.release).filter((action) => action === 'activate')).toHaveLength(1)
     }

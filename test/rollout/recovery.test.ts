@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest'
+import { type Machine, openMachine } from './machine.ts'
+
+const served = (machine: Machine) => machine.fleet.targets().map(({ current }) => current)
+
+/** The second release is in the bake of its first wave when its engine dies. */
+async function diedInMidWave() {
+  const machine = await openMachine({ targets: 3, policy: { waves: [1, '100%'], bakeSeconds: 90 } })
+  const first = await machine.rollOut('1')
+  const second = await machine.publish('2')
+  await machine.pass(600, () => machine.fleet.target('i-1').current === second.release)
+  await machine.endEngine()
+  return { machine, first, second }
+}
+
+describe('an engine that dies', () => {
+  it('in mid-wave leaves a fleet that is brought back on one release', async () => {
+    const { machine, first, second } = await diedInMidWave()
+    await machine.settle()
+    expect(await machine.record(second.id)).toMatchObject({
+      outcome: 'rolled-back',
+      reason: 'The engine ended as STOPPED in mid-rollout.',
+    })
+    expect(served(machine)).toEqual(Array(3).fill(first.release))
+    expect((await machine.state()).lock).toBeNull()
+    expect((await machine.rollOut('3')).record.outcome).toBe('done')
+  })
+
+  it('while it brings the fleet back is followed by another one, three times', async () => {
+    const { machine, first, second } = await diedInMidWave()
+    await machine.endEngine()
+    await machine.settle()
+    expect(served(machine)).toEqual(Array(3).fill(first.release))
+    expect((await machine.record(second.id)).outcome).toBe('rolled-back')
+  })
+
+  it('again and again is given up, and the record says what to do', async () => {
+    const { machine, second } = await diedInMidWave()
+    for (let tries = 0; tries < 3; tries++) await machine.endEngine()
+    await machine.settle()
+    expect(await machine.record(second.id)).toMatchObject({
+      outcome: 'failed',
+      reason: expect.stringContaining('3 times also in bringing the fleet together'),
+    })
+    expect((await machine.state()).lock).toBeNull()
+  })
+
+  it('before it switched anything is only recorded', async () => {
+    const machine = await openMachine({ targets: 3 })
+    const first = await machine.rollOut('1')
+    const second = await machine.publish('2')
+    await machine.pass(2)
+    await machine.endEngine()
+    await machine.settle()
+    expect(await machine.record(second.id)).toMatchObject({
+      outcome: 'failed',
+      reason: expect.stringContaining('Nothing was activated'),
+    })
+    expect(served(machine)).toEqual(Array(3).fill(first.release))
+  })
+
+  it('is recovered by whoever looks again, also when its last event was lost', async () => {
+    const { machine, first, second } = await diedInMidWave()
+    await machine.lookAgain()
+    await machine.lookAgain()
+    await machine.settle()
+    expect((await machine.record(second.id)).outcome).toBe('rolled-back')
+    expect(served(machine)).toEqual(Array(3).fill(first.release))
+  })
+
+  it('when it brought the same release out again is finished, not undone', async () => {
+    const machine = await openMachine({ targets: 3, policy: { waves: [1, '100%'], bakeSeconds: 90 } })
+    const first = await machine.rollOut('1')
+    for (const id of ['i-1', 'i-2', 'i-3']) machine.fleet.target(id).current = null
+    const again = await machine.publish('1')
+    await machine.pass(600, () => machine.fleet.target('i-1').current === first.release)
+    await machine.endEngine()
+    await machine.settle()
+    expect((await machine.record(again.id)).outcome).toBe('done')
+    expect(served(machine)).toEqual(Array(3).fill(first.release))
+  })
+})
