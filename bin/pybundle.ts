@@ -1,14 +1,18 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import type { BundleOptions } from '../lib/cli/bundle.ts'
+import type { CancelOptions } from '../lib/cli/cancel.ts'
+import type { ConfirmMigrationOptions } from '../lib/cli/confirm-migration.ts'
 import type { DiffOptions } from '../lib/cli/diff.ts'
 import { explainAwsError } from '../lib/cli/explain-aws-error.ts'
+import type { FreezeOptions } from '../lib/cli/freeze.ts'
 import type { InspectOptions } from '../lib/cli/inspect.ts'
 import type { LocalOptions } from '../lib/cli/local.ts'
 import type { AppOptions } from '../lib/cli/open-app.ts'
 import type { ProbeOptions } from '../lib/cli/probe.ts'
 import type { PromoteOptions } from '../lib/cli/promote.ts'
 import type { PublishOptions } from '../lib/cli/publish.ts'
+import type { RollbackOptions } from '../lib/cli/rollback.ts'
 import { UserError } from '../lib/user-error.ts'
 
 const MENDABLE = 1
@@ -193,6 +197,62 @@ runs<PromoteOptions>(
     },
   ).option('--detach', 'ask for the rollout and leave, instead of following it'),
   async (options) => (await import('../lib/cli/promote.ts')).promote(options),
+)
+
+runs<RollbackOptions>(
+  requiring(
+    appCommand('rollback', 'Bring an environment back to the good release before the current one.', [
+      'pybundle rollback --environment production',
+      'pybundle rollback --environment production --across-migrations',
+    ]),
+    ENVIRONMENT,
+  )
+    .option('--across-migrations', 'though the database was migrated since; a rollback does not undo that')
+    .option('--detach', 'ask for the rollback and leave, instead of following it'),
+  async (options) => (await import('../lib/cli/rollback.ts')).rollback(options),
+)
+
+runs<CancelOptions>(
+  requiring(
+    appCommand('cancel', 'Stop the rollout that runs, after the wave that is under way.', [
+      'pybundle cancel --environment production',
+      'pybundle cancel --environment production --revert',
+    ]),
+    ENVIRONMENT,
+  ).option('--revert', 'and bring the targets that have switched back'),
+  async (options) => (await import('../lib/cli/cancel.ts')).cancel(options),
+)
+
+runs<FreezeOptions>(
+  requiring(
+    appCommand('freeze', 'Let no new release into an environment; a rollback is always let in.', [
+      'pybundle freeze --environment production --reason "the fair" --until 2026-03-09T08:00',
+    ]),
+    { ...ENVIRONMENT, '--reason <text>': 'told to everybody who asks for a release meanwhile' },
+  ).option('--until <time>', 'when it ends by itself; else pybundle unfreeze ends it'),
+  async (options) => (await import('../lib/cli/freeze.ts')).freeze(options),
+)
+
+runs<AppOptions>(
+  requiring(
+    appCommand('unfreeze', 'Let new releases in again.', ['pybundle unfreeze --environment production']),
+    ENVIRONMENT,
+  ),
+  async (options) => (await import('../lib/cli/freeze.ts')).unfreeze(options),
+)
+
+runs<ConfirmMigrationOptions>(
+  requiring(
+    appCommand(
+      'confirm-migration',
+      'Say what became of a migration whose leader cannot: until then no release is activated.',
+      ['pybundle confirm-migration --environment production --rollout 20260102t030405z-0a1b2c3d --ended'],
+    ),
+    { ...ENVIRONMENT, '--rollout <id>': 'whose migration it is, as its record says' },
+  )
+    .option('--ended', 'it is over, and may have changed the database')
+    .option('--not-run', 'it is over, and changed nothing'),
+  async (options) => (await import('../lib/cli/confirm-migration.ts')).confirmMigration(options),
 )
 
 runs<AppOptions>(

@@ -111,13 +111,13 @@ function ended(record: RolloutRecord, phase: Phase): string {
 
 function isBad(record: RolloutRecord, phase: Phase, target: string): boolean {
   const said = record.targets[target]?.[actionOf(phase.name)]
-  return said !== undefined && said.outcome !== 'done' && said.outcome !== 'running'
+  return said !== undefined && !['done', 'running', 'gone'].includes(said.outcome)
 }
 
 function actionOf(phase: string): string {
   if (phase.startsWith('wave')) return 'activate'
   if (phase === 'roll back') return 'revert'
-  if (phase === 'catch up') return 'catch-up'
+  if (phase === 'catch up' || phase === 'bring together') return 'catch-up'
   return phase.split(/[ ,]/)[0] ?? phase
 }
 
@@ -145,7 +145,8 @@ const HEADLINES: Record<Outcome, string> = {
 
 function conclusion(record: RolloutRecord): string[] {
   const what = record.release ? `release ${record.release}` : `request ${record.id}`
-  const headline = `${record.environment}/${record.app}: ${what} ${HEADLINES[record.outcome]} (${secondsOf(record).toFixed(1)} s)`
+  const became = record.release || record.outcome !== 'done' ? HEADLINES[record.outcome] : 'took effect'
+  const headline = `${record.environment}/${record.app}: ${what} ${became} (${secondsOf(record).toFixed(1)} s)`
   const color = record.outcome === 'done' ? colors.green : colors.red
   return [color(headline), ...(record.reason ? [record.reason] : []), ...failedLogs(record)]
 }

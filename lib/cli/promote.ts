@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { DIGEST_METADATA, REQUEST_METADATA } from '../release/artifact-metadata.ts'
-import { type AppScope, releaseKey, stateKey } from '../release/keys.ts'
+import { type AppScope, releaseKey } from '../release/keys.ts'
 import { type PinnedObject, type ReleaseRecord, releaseRecord } from '../release/release.ts'
 import { requestId } from '../release/request.ts'
-import { state as stateSchema } from '../release/state.ts'
 import { UserError } from '../user-error.ts'
+import { readAppState, refuseWhenFrozen } from './app-state.ts'
 import type { Artifact } from './artifacts.ts'
 import { type AppOptions, type OpenedApp, openApp } from './open-app.ts'
 import { askFor } from './request.ts'
@@ -21,6 +21,7 @@ export async function promote(options: PromoteOptions): Promise<number> {
   if (options.from === options.to) throw new UserError(`--from and --to both name "${options.to}".`)
   const from = openApp({ ...options, environment: options.from })
   const to = openApp({ ...options, environment: options.to })
+  await refuseWhenFrozen(to)
   const { release, revision, ...running } = await currentRelease(from)
   const id = requestId(new Date(), randomUUID())
   const artifacts = await step(`Copying release ${release} to ${options.to}`, async ({ result }) => {
@@ -32,9 +33,9 @@ export async function promote(options: PromoteOptions): Promise<number> {
   return askFor(to, { id, ...artifacts, revision, from: options.from }, options)
 }
 
-async function currentRelease({ store, scope }: OpenedApp): Promise<ReleaseRecord> {
-  const stored = await store.readJson(stateKey(scope))
-  const current = stored ? stateSchema.parse(stored).current : null
+async function currentRelease(app: OpenedApp): Promise<ReleaseRecord> {
+  const { store, scope } = app
+  const { current } = await readAppState(app)
   if (current) return releaseRecord.parse(await store.readJson(releaseKey(scope, current.release)))
   throw new UserError(
     `${scope.app} runs nothing in ${scope.environment} that could be promoted. Publish a release there first: pybundle publish-release --environment ${scope.environment}`,

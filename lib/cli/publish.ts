@@ -3,6 +3,7 @@ import { readRevision } from '../code/revision.ts'
 import type { ArtifactKind } from '../release/keys.ts'
 import { requestId } from '../release/request.ts'
 import { withTemporaryFolder } from '../temporary.ts'
+import { refuseWhenFrozen } from './app-state.ts'
 import { type Artifact, makeCode } from './artifacts.ts'
 import { bundleSupplier } from './bundle-source.ts'
 import { desiredRelease } from './desired-release.ts'
@@ -27,6 +28,7 @@ export interface PublishOptions extends AppOptions {
 /** Makes, uploads, asks, follows. What is not published is taken from what the environment is to run. */
 export async function publish(kinds: readonly ArtifactKind[], options: PublishOptions): Promise<number> {
   const app = openApp(options)
+  await refuseWhenFrozen(app)
   const suppliers = await step('Checking', () => checkAll(app, kinds, options))
   return withTemporaryFolder(async (folder) => {
     const bundle = await suppliers.bundle(folder)

@@ -1,7 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import { hostname, userInfo } from 'node:os'
 import { requestKey } from '../release/keys.ts'
 import { releaseId } from '../release/release.ts'
-import type { Request } from '../release/request.ts'
+import { type Request, requestId } from '../release/request.ts'
 import type { Artifact } from './artifacts.ts'
 import { followRollout } from './follow.ts'
 import type { OpenedApp } from './open-app.ts'
@@ -16,31 +17,63 @@ export interface Asked {
   from?: string | undefined
 }
 
-/** Writes the request, last of all, and follows what becomes of it; returns the exit code. */
-export async function askFor(
-  { store, scope }: OpenedApp,
+export interface FollowingOptions {
+  detach?: boolean | undefined
+  json?: boolean | undefined
+}
+
+/** Asks for a release by its bytes. */
+export function askFor(
+  app: OpenedApp,
   { id, bundle, code, revision, from }: Asked,
-  { detach, json }: { detach?: boolean | undefined; json?: boolean | undefined },
+  options: FollowingOptions,
 ): Promise<number> {
   const release = releaseId({ bundle: bundle.digest, code: code.digest })
-  const request: Request = {
-    format: 1,
-    id,
-    ...(from ? { action: 'promote' as const, from } : { action: 'deploy' as const }),
-    ...scope,
+  const artifacts = {
     bundle: { key: bundle.key, digest: bundle.digest },
     code: { key: code.key, digest: code.digest },
     ...(revision && { revision }),
+  }
+  const wish: Wish = from ? { action: 'promote', from, ...artifacts } : { action: 'deploy', ...artifacts }
+  return ask(app, { id, what: `for release ${release}`, wish, answer: { release } }, options)
+}
+
+type Signature = 'format' | 'id' | 'environment' | 'app' | 'requestedBy' | 'requestedAt'
+type Without<T, Keys extends PropertyKey> = T extends unknown ? Omit<T, Keys> : never
+/** What is asked, without who asks whom and when. */
+export type Wish = Without<Request, Signature>
+
+interface Question {
+  /** The artifacts of a deploy name it before it is asked. */
+  id?: string
+  /** As in "asked production ...". */
+  what: string
+  wish: Wish
+  /** Told beside the request where nobody follows. */
+  answer?: Record<string, unknown>
+}
+
+/** Writes the request, last of all, and follows what becomes of it; returns the exit code. */
+export async function ask(
+  { store, scope }: OpenedApp,
+  { id = requestId(new Date(), randomUUID()), what, wish, answer = {} }: Question,
+  { detach, json }: FollowingOptions,
+): Promise<number> {
+  const request = {
+    format: 1,
+    id,
+    ...wish,
+    ...scope,
     requestedBy: `${userName()}@${hostname()}`.slice(0, 200),
     requestedAt: new Date().toISOString(),
-  }
-  await step(`Asking ${scope.environment} for release ${release}`, async ({ result }) => {
+  } as Request
+  await step(`Asking ${scope.environment} ${what}`, async ({ result }) => {
     const isOurs = await store.createOnly(requestKey(scope, id), `${JSON.stringify(request, null, 1)}\n`)
     if (!isOurs) throw new Error(`request ${id} exists already`)
-    result(`Asked ${scope.environment} for release ${release} (request ${id})`)
+    result(`Asked ${scope.environment} ${what} (request ${id})`)
   })
   if (!detach) return followRollout({ store, scope, requestId: id, json })
-  if (json) console.log(JSON.stringify({ ...request, release }))
+  if (json) console.log(JSON.stringify({ ...request, ...answer }))
   return 0
 }
 

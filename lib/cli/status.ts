@@ -43,12 +43,24 @@ export function renderStatus(
     colors.bold(`${app} in ${environment}`),
     `current   ${state.current?.release ?? 'nothing deployed yet'}`,
     `previous  ${state.previous?.release ?? '-'}`,
-    ...(state.lock ? [colors.yellow(`running   rollout ${state.lock.request}`)] : []),
+    ...situation(state).map((line) => colors.yellow(line)),
   ]
   if (rollouts.length === 0) return head.join('\n')
   return [...head, '', rolloutTable(rollouts, columns), ...reasons(rollouts), ...targetTable(rollouts)].join(
     '\n',
   )
+}
+
+function situation({ lock, freeze, migration, failed, current }: State): string[] {
+  const running = lock && `${lock.isStopped ? 'stopped ' : 'running '}  rollout ${lock.request}`
+  const open =
+    migration && `migration of rollout ${migration.rollout} on ${migration.leader}: not known to have ended`
+  const frozen =
+    freeze && `frozen    ${freeze.until ? `until ${freeze.until}, ` : ''}by ${freeze.by}: ${freeze.reason}`
+  const bad = failed.filter((release) => release !== current?.release).slice(0, 3)
+  return [running, open, frozen, bad.length > 0 && `failed    ${bad.join(', ')}`].filter(
+    (line) => line || false,
+  ) as string[]
 }
 
 const COLORS: Partial<Record<Outcome, (text: string) => string>> = {
@@ -107,5 +119,5 @@ function targetTable(rollouts: RolloutRecord[]): string[] {
 
 /** A target that fell silent may serve anything. */
 function servedBy({ current, outcome }: Verdict): string {
-  return current ?? (outcome === 'failed' ? 'unknown' : 'nothing')
+  return current ?? (outcome === 'failed' || outcome === 'gone' ? 'unknown' : 'nothing')
 }

@@ -1,0 +1,16 @@
+import { stateKey } from '../release/keys.ts'
+import { refusedByFreeze } from '../release/settings.ts'
+import { EMPTY_STATE, type State, state as stateSchema } from '../release/state.ts'
+import { UserError } from '../user-error.ts'
+import type { OpenedApp } from './open-app.ts'
+
+export async function readAppState({ store, scope }: OpenedApp): Promise<State> {
+  const stored = await store.readJson(stateKey(scope))
+  return stored ? stateSchema.parse(stored) : EMPTY_STATE
+}
+
+/** Before minutes go into making and uploading what would be refused. */
+export async function refuseWhenFrozen(app: OpenedApp): Promise<void> {
+  const frozen = refusedByFreeze(await readAppState(app), 'deploy', new Date().toISOString())
+  if (frozen) throw new UserError(`${app.scope.environment} takes no new release. ${frozen}`)
+}
