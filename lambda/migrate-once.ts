@@ -5,60 +5,79 @@ import {
   chooseLeader,
   endMigration,
   type MigrationEnd,
+  noteBegun,
   readMigration,
   unknownMigration,
 } from '../lib/release/migration.ts'
 import { secondsToNextLook } from '../lib/release/progress.ts'
 import { releaseRecord } from '../lib/release/release.ts'
+import type { OpenMigration } from '../lib/release/state.ts'
 import type { Verdict } from '../lib/release/verdict.ts'
 import type { Ground, RolloutEffects, RolloutInput } from './rollout-effects.ts'
+
+/** What a migration step works with. */
+interface Scene {
+  context: DurableContext
+  effects: RolloutEffects
+  input: RolloutInput
+  ground: Ground
+}
+
+interface Failure {
+  failure?: string
+}
 
 /**
  * Runs the migration once, detached on its leader; each command starts it or asks how it stands. `state.json`
  * says who migrates before the first command is sent, and until its leader has said that it ended.
  */
-export async function migrateOnce(
-  context: DurableContext,
-  effects: RolloutEffects,
-  input: RolloutInput,
-  ground: Ground,
-  prepared: readonly string[],
-): Promise<{ failure?: string }> {
-  const choice = await context.step('begin migration', async () => {
-    const chosen = chooseLeader(await effects.state(), input, prepared)
-    if ('unknown' in chosen) return chosen
+export async function migrateOnce(scene: Scene, prepared: readonly string[]): Promise<Failure> {
+  const { context, effects, input, ground } = scene
+  const choice = await context.step('choose leader', async () => {
+    const state = await effects.state()
+    const earlier = state.migration?.rollout === input.rollout ? null : state.migration
+    return { ...chooseLeader(state, input, prepared), earlier }
+  })
+  if ('unknown' in choice) return { failure: choice.unknown }
+  if (choice.earlier?.hasBegun) {
+    const { failure } = await runMigration(scene, choice.earlier, 'migration of before')
+    if (failure) return { failure }
+  }
+  const own = await context.step('begin migration', async () => {
     const { release } = ground.desired
     const since = new Date().toISOString()
-    const open = { rollout: input.rollout, release, leader: chosen.leader, since }
+    const open = { rollout: input.rollout, release, leader: choice.leader, since }
     await effects.changeState((state) =>
       state.migration?.rollout === input.rollout ? state : beginMigration(state, open),
     )
-    return chosen
+    return open
   })
-  if ('unknown' in choice) return { failure: choice.unknown }
-  const said = await untilItEnds(context, effects, ground, choice.leader)
-  return context.step('end migration', () => settle(effects, input, ground, said))
+  return runMigration(scene, own, 'migrate')
 }
 
-interface LastWord {
-  verdict: Verdict | undefined
-  end: MigrationEnd
-}
-
-async function untilItEnds(
-  context: DurableContext,
-  effects: RolloutEffects,
-  ground: Ground,
-  leader: string,
-): Promise<LastWord> {
+/** Starts or follows a migration until its leader says that it has ended. One of before may have failed. */
+async function runMigration(scene: Scene, open: OpenMigration, phase: string): Promise<Failure> {
+  const { context, effects, ground, input } = scene
+  const as = { rollout: open.rollout, release: open.release }
+  let hasBegun = open.hasBegun ?? false
   let waited = 0
   for (let asked = 1; ; asked++) {
-    const name = asked === 1 ? 'migrate' : `migrate, asked ${asked} times`
-    const options = { name, phase: 'migrate', targets: [leader], action: 'migrate' as const }
+    const name = asked === 1 ? phase : `${phase}, asked ${asked} times`
+    const options = { name, phase, targets: [open.leader], action: 'migrate' as const, as }
     const { only, seconds } = await effects.run(ground, options)
-    const end = only ? readMigration(only) : 'unknown'
+    const end = only ? readMigration(only, hasBegun) : 'unknown'
     waited += seconds
-    if (end !== 'not over' || waited >= effects.policy.migrateSeconds) return { verdict: only, end }
+    if (only?.outcome === 'running' && !hasBegun) {
+      await context.step('note that it runs', () =>
+        effects.changeState((state) => noteBegun(state, open.rollout)),
+      )
+      hasBegun = true
+    }
+    if (end !== 'not over') {
+      const settled = await context.step(`end of ${phase}`, () => settle(effects, input, open, only, end))
+      return end === 'failed' && open.rollout !== input.rollout ? {} : settled
+    }
+    if (waited >= effects.policy.migrateSeconds) return { failure: stillMigrating(open, effects.policy) }
     const pause = secondsToNextLook(waited)
     await context.wait(`wait for ${name}`, { seconds: pause })
     waited += pause
@@ -67,41 +86,42 @@ async function untilItEnds(
 
 async function settle(
   effects: RolloutEffects,
-  { environment, token, rollout }: RolloutInput,
-  { desired }: Ground,
-  { verdict, end }: LastWord,
-): Promise<{ failure?: string }> {
-  const { release } = desired
-  if (end === 'migrated') await markMigrated(effects, environment, rollout, release)
-  if (end === 'migrated' || end === 'nothing to do' || end === 'failed') {
-    // A migration that failed may have changed something all the same.
-    const changed = end === 'nothing to do' ? undefined : { release, token }
-    await effects.changeState((state) => endMigration(state, changed))
-    return end === 'failed' ? { failure: `The migration failed: ${verdict?.reason}` } : {}
-  }
-  const { migration } = await effects.state()
-  if (!migration) return { failure: `The migration was refused: ${verdict?.reason}` }
+  { environment, token }: RolloutInput,
+  open: OpenMigration,
+  verdict: Verdict | undefined,
+  end: MigrationEnd,
+): Promise<Failure> {
+  const { release } = open
   if (end === 'interrupted') {
-    await effects.changeState((state) => beginMigration(state, { ...migration, isInterrupted: true }))
+    await effects.changeState((state) => beginMigration(state, { ...open, isInterrupted: true }))
   }
-  if (end === 'not over') return { failure: stillMigrating(migration.leader, effects.policy.migrateSeconds) }
-  const reason = verdict?.reason ? ` (${verdict.reason})` : ''
-  return { failure: `${unknownMigration(migration, environment)}${reason}` }
+  if (end === 'interrupted' || end === 'unknown') {
+    const reason = verdict?.reason ? ` (${verdict.reason})` : ''
+    return { failure: `${unknownMigration(open, environment)}${reason}` }
+  }
+  if (end === 'migrated') await markMigrated(effects, environment, open)
+  // A migration that failed may have changed something all the same.
+  const hasChanged = end === 'migrated' || end === 'failed'
+  await effects.changeState((state) => endMigration(state, hasChanged ? { release, token } : undefined))
+  return end === 'failed' || end === 'not begun'
+    ? { failure: `The migration failed: ${verdict?.reason}` }
+    : {}
 }
 
 async function markMigrated(
   { store, policy }: RolloutEffects,
   environment: string,
-  rollout: string,
-  release: string,
+  { rollout, release }: OpenMigration,
 ): Promise<void> {
   const key = releaseKey({ environment, app: policy.app }, release)
   const stored = await store.readText(key)
   const record = stored && releaseRecord.parse(JSON.parse(stored.body))
   if (!record || record.migratedBy) return
-  await store.replace(key, JSON.stringify({ ...record, migratedBy: rollout }, null, 1), stored.eTag)
+  const marked = { ...record, migratedBy: rollout }
+  if (await store.replace(key, JSON.stringify(marked, null, 1), stored.eTag)) return
+  throw new Error(`release record "${key}" was changed by somebody else`)
 }
 
-function stillMigrating(leader: string, seconds: number): string {
-  return `The migration has not ended within ${seconds} s and still runs on ${leader}; nothing was activated. Publish again when it has ended.`
+function stillMigrating({ leader }: OpenMigration, { migrateSeconds }: RolloutEffects['policy']): string {
+  return `The migration has not ended within ${migrateSeconds} s and still runs on ${leader}; nothing was activated. Publish again when it has ended.`
 }

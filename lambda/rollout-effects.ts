@@ -39,6 +39,8 @@ export interface PhaseOptions {
   limits?: Limits
   maxConcurrency?: string
   deliverySeconds?: number
+  /** Another rollout's command, sent by this one. */
+  as?: { rollout: string; release: string }
 }
 
 /** A target that is online takes a command within seconds; one that does not within this time has failed. */
@@ -79,7 +81,8 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
       const { maxConcurrency = '100%', deliverySeconds = DELIVERY_SECONDS } = options
       const { document, since, desired } = ground
       const { token, rollout } = input
-      const command = { action, release: desired.release, digests: desired, token, rollout }
+      const own = { action, release: desired.release, digests: desired, token, rollout }
+      const command = { ...own, ...options.as }
       // With the token: what an execution that died had sent is not this one's.
       const comment = `${rollout} ${token} ${name}`
       return runPhase(context, record, {

@@ -145,7 +145,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     async migrate(): Promise<{ failure?: string; halt?: Halt }> {
       const halt = await cancelled('before migration')
       if (halt) return { halt }
-      return isRollback ? {} : migrateOnce(context, effects, input, ground, prepared)
+      return isRollback ? {} : migrateOnce({ context, effects, input, ground }, prepared)
     },
 
     /** Switches a wave and watches it; gives the reason when the rollout may not go on. */
@@ -165,6 +165,9 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       )
       for (const target of result.succeeded) activated.add(target)
       if (result.failure) return { reason: result.failure, fleet: policy.onFailure, isAsked: false }
+      if (isLast && activated.size === 0) {
+        return { reason: 'No target is left that was activated.', fleet: 'revert', isAsked: false }
+      }
       return steps.bake(wave)
     },
 

@@ -25,21 +25,35 @@ export function unknownMigration({ rollout, release, leader }: OpenMigration, en
   return `It is not known whether the migration to ${release} has ended on ${leader}, so nothing was activated. Find out, end it if it still runs, and say so: ${confirm} --ended, or --not-run if it changed nothing. Then publish again.`
 }
 
-export type MigrationEnd = 'migrated' | 'nothing to do' | 'failed' | 'interrupted' | 'not over' | 'unknown'
+export type MigrationEnd =
+  | 'migrated'
+  | 'nothing to do'
+  | 'failed'
+  | 'not begun'
+  | 'interrupted'
+  | 'not over'
+  | 'unknown'
 
-/** What the leader's answer says of the migration. */
-export function readMigration({ outcome, reason = '', silent }: Verdict): MigrationEnd {
+/** What the leader's answer says of the migration; the reasons are those of `target/pybundle_target.py`. */
+export function readMigration({ outcome, reason = '', silent }: Verdict, hasBegun: boolean): MigrationEnd {
   if (silent) return 'unknown'
   if (outcome === 'done') return reason === 'migrated' ? 'migrated' : 'nothing to do'
   if (outcome === 'running' || /still running here/.test(reason)) return 'not over'
-  if (outcome === 'failed') return /interrupted/.test(reason) ? 'interrupted' : 'failed'
-  return 'unknown'
+  if (/^migrate_command failed/.test(reason)) return 'failed'
+  if (/was interrupted/.test(reason)) return 'interrupted'
+  return hasBegun ? 'unknown' : 'not begun'
 }
 
 const KEPT_MIGRATIONS = 20
 
 export function beginMigration(state: State, migration: OpenMigration): State {
   return { ...state, migration }
+}
+
+/** The leader has said that it runs. */
+export function noteBegun(state: State, rollout: string): State {
+  const { migration } = state
+  return migration?.rollout === rollout ? { ...state, migration: { ...migration, hasBegun: true } } : state
 }
 
 /** It has ended, and if it changed the database, a rollback to before it wants to be asked for by name. */

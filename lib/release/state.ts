@@ -27,6 +27,8 @@ const migration = z.object({
   release: z.string(),
   leader: z.string(),
   since: z.iso.datetime(),
+  /** The leader has said that it runs: asked again, it knows it, and does not start it. */
+  hasBegun: z.boolean().optional(),
   /** The leader said that it ended half-way: a person has to look. */
   isInterrupted: z.boolean().optional(),
 })

@@ -91,6 +91,37 @@ describe('a migration', () => {
     expect(served(machine)).toEqual([release, release, release])
   })
 
+  it('whose leader was rebooted in its middle is unknown, though the leader is there: a person has to look', async () => {
+    const rollout = await migrating(600)
+    const { machine, id, before } = rollout
+    await begun(rollout)
+    await machine.pass(60, async () => (await machine.state()).migration?.hasBegun ?? false)
+    machine.fleet.start('i-1')
+    await machine.settle()
+    const reason = expect.stringContaining(`--rollout ${id} --ended, or --not-run`)
+    expect(await machine.record(id)).toMatchObject({ outcome: 'failed', reason })
+    expect((await machine.rollOut('3')).record).toMatchObject({ outcome: 'failed', reason })
+    expect(served(machine)).toEqual([before, before, before])
+    expect(machine.fleet.database).toHaveLength(1)
+    await machine.ask({ action: 'confirm-migration', rollout: id, ended: false })
+    expect((await machine.rollOut('3')).record.outcome).toBe('done')
+  })
+
+  it('that was interrupted after its engine had died is told by its leader to the next rollout', async () => {
+    const rollout = await migrating(600)
+    const { machine, id, before } = rollout
+    await begun(rollout)
+    await machine.pass(60, async () => (await machine.state()).migration?.hasBegun ?? false)
+    await machine.endEngine()
+    machine.fleet.start('i-1')
+    expect((await machine.rollOut('3')).record).toMatchObject({
+      outcome: 'failed',
+      reason: expect.stringContaining(`--rollout ${id} --ended, or --not-run`),
+    })
+    expect(served(machine)).toEqual([before, before, before])
+    expect(machine.fleet.database).toHaveLength(1)
+  })
+
   it('that takes longer than it may is never joined by another one', async () => {
     const rollout = await migrating(5000)
     const { machine, id } = rollout

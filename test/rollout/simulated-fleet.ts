@@ -156,8 +156,18 @@ export function openSimulatedFleet(options: SimulatedFleetOptions) {
     },
     stop(id: string) {
       member(id).life.abort()
-      member(id).target.die()
       instances.stop(id)
+    },
+    /** After a stop, or as a reboot: it takes what waited for it. */
+    start(id: string) {
+      const known = member(id)
+      known.life.abort()
+      known.life = new AbortController()
+      known.target.revive(surroundingsOf(known.life))
+      known.isSilent = false
+      instances.register(id, tags)
+      instances.hear(id)
+      void deliver(id)
     },
     terminate(id: string) {
       member(id).life.abort()

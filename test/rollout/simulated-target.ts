@@ -59,7 +59,10 @@ export class SimulatedTarget {
   isProven = true
   good: string[] = []
   token = 0
-  readonly migrations = new Map<string, Migration & { status: 'running' | 'done' | 'failed' }>()
+  readonly migrations = new Map<
+    string,
+    Migration & { status: 'running' | 'done' | 'failed' | 'interrupted' }
+  >()
   #surroundings: Surroundings
   #lock: Promise<unknown> = Promise.resolve()
 
@@ -75,9 +78,10 @@ export class SimulatedTarget {
     return turn
   }
 
-  /** It was switched off: what it was doing is lost, what it had done is not. */
-  die(): void {
+  /** It is switched on again: what it was doing is lost, what it had done is not. */
+  revive(surroundings: Surroundings): void {
     this.#lock = Promise.resolve()
+    this.#surroundings = surroundings
   }
 
   async #run(told: Told): Promise<Verdict> {
@@ -164,6 +168,10 @@ export class SimulatedTarget {
     if (status === 'done') return done('migrated')
     if (status === 'failed')
       return { outcome: 'failed' as const, reason: 'migrate_command failed with exit code 1' }
+    if (status === 'interrupted') {
+      const reason = 'the migration was interrupted: find out how far it came before going on'
+      return { outcome: 'failed' as const, reason }
+    }
     return { outcome: 'running' as const, reason: 'the migration runs' }
   }
 
@@ -178,7 +186,7 @@ export class SimulatedTarget {
       const status = this.#surroundings.behaviour(release).migrateFails ? 'failed' : 'done'
       this.migrations.set(rollout, { ...migration, status })
     } catch {
-      this.migrations.set(rollout, { ...migration, status: 'failed' })
+      this.migrations.set(rollout, { ...migration, status: 'interrupted' })
     }
     inDatabase.endedAt = Date.now()
   }
