@@ -6,7 +6,11 @@ import { defineConfig } from 'vitest/config'
  */
 export default defineConfig({
   test: {
-    include: ['test/target/killed.test.ts', 'test/target/together.test.ts'],
+    include: [
+      'test/target/killed.test.ts',
+      'test/target/together.test.ts',
+      'test/rollout/checkpoints.test.ts',
+    ],
     env: { PYBUNDLE_KILLS: process.env.PYBUNDLE_KILLS ?? '30' },
     testTimeout: 7_200_000,
     hookTimeout: 60_000,

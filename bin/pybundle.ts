@@ -12,6 +12,7 @@ import type { AppOptions } from '../lib/cli/open-app.ts'
 import type { ProbeOptions } from '../lib/cli/probe.ts'
 import type { PromoteOptions } from '../lib/cli/promote.ts'
 import type { PublishOptions } from '../lib/cli/publish.ts'
+import type { RepairOptions } from '../lib/cli/repair.ts'
 import type { RollbackOptions } from '../lib/cli/rollback.ts'
 import { UserError } from '../lib/user-error.ts'
 
@@ -210,6 +211,16 @@ runs<RollbackOptions>(
     .option('--across-migrations', 'though the database was migrated since; a rollback does not undo that')
     .option('--detach', 'ask for the rollback and leave, instead of following it'),
   async (options) => (await import('../lib/cli/rollback.ts')).rollback(options),
+)
+
+runs<RepairOptions>(
+  requiring(
+    appCommand('repair', 'Bring the current release to the targets that serve something else.', [
+      'pybundle repair --environment production',
+    ]),
+    ENVIRONMENT,
+  ).option('--detach', 'ask for the repair and leave, instead of following it'),
+  async (options) => (await import('../lib/cli/repair.ts')).repair(options),
 )
 
 runs<CancelOptions>(

@@ -96,8 +96,10 @@ async function accept(store: ObjectStore, scope: AppScope, stored: StoredState, 
     const frozen = refusedByFreeze(stored.state, request.action, new Date().toISOString())
     if (frozen) throw new UserError(frozen)
     const desired = await desiredBy(store, scope, stored.state, request)
-    const isRollback = request.action === 'rollback'
-    const state = takeLock(stored.state, id, desired, isRollback ? { isRollback } : {})
+    const state = takeLock(stored.state, id, desired, {
+      ...(request.action === 'rollback' && { isRollback: true }),
+      ...(request.action === 'repair' && { isRepair: true }),
+    })
     await writeState(store, scope, { ...stored, state })
   } catch (error) {
     if (!(error instanceof UserError)) throw error
@@ -111,6 +113,10 @@ async function desiredBy(store: ObjectStore, scope: AppScope, state: State, requ
     const choice = chooseRollback(state, request)
     if ('refusal' in choice) throw new UserError(choice.refusal)
     return choice.to
+  }
+  if (request.action === 'repair') {
+    if (state.current) return state.current
+    throw new UserError('Nothing has been deployed here yet: there is nothing to repair.')
   }
   const release = await pinRelease(store, request)
   await store.createOnly(releaseKey(scope, release.release), JSON.stringify(release, null, 1))
@@ -193,7 +199,11 @@ async function recover(
   const record = text && rolloutRecord.parse(JSON.parse(text.body))
   const recovery = decideRecovery(lock, ended, record || undefined)
   if (recovery.do === 'bring together' && stored.state.desired) {
-    const extra = { recovery: { tries: recovery.tries, ended }, ...(lock.isRollback && { isRollback: true }) }
+    const extra = {
+      recovery: { tries: recovery.tries, ended },
+      ...(lock.isRollback && { isRollback: true }),
+      ...(lock.isRepair && { isRepair: true }),
+    }
     const state = takeLock(stored.state, lock.request, stored.state.desired, extra)
     await writeState(store, scope, { ...stored, state })
     return

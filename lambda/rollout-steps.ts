@@ -25,6 +25,13 @@ export interface Halt {
   isAsked: boolean
 }
 
+type Cancel = NonNullable<Lock['cancel']>
+
+interface Bake {
+  waits: number
+  cancel: Cancel | null
+}
+
 /** The rollout's effects, each a durable step: what it did is kept, and done again it changes nothing. */
 export function rolloutSteps(input: RolloutInput, context: DurableContext) {
   const effects = rolloutEffects(input, context)
@@ -32,7 +39,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
   let ground: Ground
   let plan: Plan
   let current: string | null
-  let isRollback = false
+  let migrates = true
   let recovery: Lock['recovery'] | undefined
   let before = { touched: [] as string[], serves: {} as Record<string, string | null> }
   // What the phases so far have told; a replay tells it again.
@@ -52,13 +59,11 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     return result
   }
 
+  const cancelAsked = async (): Promise<Cancel | null> => (await effects.state()).lock?.cancel ?? null
+
   const cancelled = async (when: string): Promise<Halt | undefined> => {
-    const cancel = await context.step(
-      `heed ${when}`,
-      async () => (await effects.state()).lock?.cancel ?? null,
-    )
-    if (!cancel) return undefined
-    return { reason: `Cancelled by ${cancel.by}.`, fleet: cancel.revert ? 'revert' : 'stop', isAsked: true }
+    const cancel = await context.step(`heed ${when}`, cancelAsked)
+    return cancel ? haltFor(cancel) : undefined
   }
 
   const steps = {
@@ -92,7 +97,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       })
       if (!claimed) return undefined
       ;({ ground, current } = claimed)
-      isRollback = claimed.lock.isRollback ?? false
+      migrates = !claimed.lock.isRollback && !claimed.lock.isRepair
       recovery = claimed.lock.recovery
       before = { touched: claimed.touched, serves: {} }
       for (const target of claimed.silent) failed.add(target)
@@ -145,7 +150,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     async migrate(): Promise<{ failure?: string; halt?: Halt }> {
       const halt = await cancelled('before migration')
       if (halt) return { halt }
-      return isRollback ? {} : migrateOnce({ context, effects, input, ground }, prepared)
+      return !migrates ? {} : migrateOnce({ context, effects, input, ground }, prepared)
     },
 
     /** Switches a wave and watches it; gives the reason when the rollout may not go on. */
@@ -171,13 +176,23 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       return steps.bake(wave)
     },
 
+    /** Watches for a cancel; one operation a look, for an execution has 3,000 of them. */
     async bake(wave: number): Promise<Halt | undefined> {
-      for (const [index, seconds] of bakeLooks(policy.bakeSeconds).entries()) {
-        await context.wait(`bake ${wave}, ${index + 1}`, { seconds })
-        const halt = await cancelled(`bake ${wave}, ${index + 1}`)
-        if (halt) return halt
-      }
-      return undefined
+      const looks = bakeLooks(policy.bakeSeconds)
+      if (looks.length === 0) return undefined
+      const { cancel } = await context.waitForCondition(
+        `bake ${wave}`,
+        async ({ waits }: Bake) => ({ waits: waits + 1, cancel: await cancelAsked().catch(() => null) }),
+        {
+          initialState: { waits: -1, cancel: null } as Bake,
+          waitStrategy: ({ waits, cancel: asked }) => {
+            const seconds = looks[waits]
+            if (asked || seconds === undefined) return { shouldContinue: false }
+            return { shouldContinue: true, delay: { seconds } }
+          },
+        },
+      )
+      return cancel ? haltFor(cancel) : undefined
     },
 
     async halt({ reason, fleet, isAsked }: Halt): Promise<void> {
@@ -248,6 +263,10 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     },
   }
   return steps
+}
+
+function haltFor({ by, revert }: Cancel): Halt {
+  return { reason: `Cancelled by ${by}.`, fleet: revert ? 'revert' : 'stop', isAsked: true }
 }
 
 function noTargets({

@@ -43,6 +43,8 @@ const rollback = z.object({
   action: z.literal('rollback'),
   acrossMigrations: yesOrNo.default(false),
 })
+/** The current release again, for whoever serves something else. */
+const repair = z.object({ ...common, action: z.literal('repair') })
 /** Names the rollout that it means: it is not for the one that may come after it. */
 const cancel = z.object({
   ...common,
@@ -65,7 +67,7 @@ const confirmMigration = z.object({
   ended: yesOrNo,
 })
 
-const ACTIONS = [deploy, promote, rollback, cancel, freeze, unfreeze, confirmMigration] as const
+const ACTIONS = [deploy, promote, rollback, repair, cancel, freeze, unfreeze, confirmMigration] as const
 const ACTION_NAMES = ACTIONS.map(({ shape }) => shape.action.value)
 
 /** `requests/<id>.request`: what somebody asks of an environment. Created once, never overwritten. */

@@ -45,9 +45,10 @@ function confirmMigration(
   return { state: { ...state, migration: null, migrated }, said }
 }
 
-/** Why nothing new is let in now; a rollback always is, or a freeze would keep a broken release alive. */
+/** Why nothing new is let in now; what is not new always is, or a freeze would keep a broken fleet as it is. */
 export function refusedByFreeze({ freeze }: State, action: string, now: string): string | undefined {
-  if (!freeze || action === 'rollback' || (freeze.until && freeze.until <= now)) return undefined
+  if (!freeze || ['rollback', 'repair'].includes(action) || (freeze.until && freeze.until <= now))
+    return undefined
   const until = freeze.until ? `until ${freeze.until}` : 'until it is lifted (pybundle unfreeze)'
   return `Frozen by ${freeze.by} ${until}: ${freeze.reason}`
 }

@@ -12,6 +12,8 @@ const lock = z.object({
   execution: z.string(),
   /** A rollout to an earlier release migrates nothing. */
   isRollback: z.boolean().optional(),
+  /** Nor does one of the current release, for those that serve something else. */
+  isRepair: z.boolean().optional(),
   /** Asked for by a request while it runs; obeyed after the current wave. */
   cancel: z.object({ request: z.string(), by: z.string(), revert: z.boolean() }).optional(),
   /** It ended with the fleet in between: catch-up leaves its targets alone until the next rollout. */
@@ -74,7 +76,7 @@ export function takeLock(
   state: State,
   request: string,
   desired: ServedRelease,
-  extra: Pick<Lock, 'isRollback' | 'recovery'> = {},
+  extra: Pick<Lock, 'isRollback' | 'isRepair' | 'recovery'> = {},
 ): State {
   const token = state.token + 1
   const { release, bundle, code } = desired

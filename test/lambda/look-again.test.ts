@@ -192,7 +192,7 @@ describe('look again', () => {
     [
       'an action that there is not',
       '{"action":"deploi"}',
-      'action must be one of deploy, promote, rollback, cancel, freeze, unfreeze, confirm-migration',
+      'action must be one of deploy, promote, rollback, repair, cancel, freeze, unfreeze, confirm-migration',
     ],
     [
       'a request with mistakes',

@@ -200,6 +200,19 @@ describe('a target', () => {
   })
 })
 
+describe('a bake', () => {
+  it('lasts as long as it was told, after each wave', async () => {
+    const machine = await openMachine({ targets: 2, policy: { waves: [1, '100%'], bakeSeconds: 200 } })
+    const { phases, endedAt = '' } = (await machine.rollOut('1')).record
+    const waves = phases.filter(({ name }) => name.startsWith('wave'))
+    const bakes = waves.map((wave, index) => {
+      const next = waves[index + 1]?.startedAt ?? endedAt
+      return (Date.parse(next) - Date.parse(wave.endedAt ?? '')) / 1000
+    })
+    for (const seconds of bakes) expect(Math.abs(seconds - 200)).toBeLessThan(5)
+  })
+})
+
 describe('the service', () => {
   it('may throttle SendCommand, and may lose its answers: nothing is done twice', async () => {
     const machine = await openMachine()

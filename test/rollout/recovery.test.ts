@@ -34,6 +34,18 @@ describe('an engine that dies', () => {
     expect((await machine.record(second.id)).outcome).toBe('rolled-back')
   })
 
+  it('leaves commands that the next one does not take for its own', async () => {
+    const { machine, first } = await diedInMidWave()
+    machine.fleet.target('i-1').seconds.activate = 20
+    await machine.pass(60, () => machine.fleet.target('i-1').current === first.release)
+    await machine.endEngine()
+    const { lock } = await machine.state()
+    await machine.settle()
+    const reverts = machine.fleet.target('i-1').done.filter(({ action }) => action === 'revert')
+    expect(reverts.map(({ token }) => token)).toContain(lock?.token)
+    expect(served(machine)).toEqual(Array(3).fill(first.release))
+  })
+
   it('again and again is given up, and the record says what to do', async () => {
     const { machine, second } = await diedInMidWave()
     for (let tries = 0; tries < 3; tries++) await machine.endEngine()

@@ -82,6 +82,25 @@ describe('a rollback', () => {
   })
 })
 
+describe('a repair', () => {
+  it('switches only the targets that serve something else, and migrates nothing', async () => {
+    const machine = await three()
+    const one = await machine.rollOut('1')
+    const { release } = await machine.upload('2')
+    machine.fleet.behave(release, { migrateSeconds: 5 })
+    await machine.rollOut('2')
+    machine.fleet.target('i-2').current = one.release
+    const id = await machine.ask({ action: 'repair' })
+    await machine.settle()
+    expect(await machine.record(id)).toMatchObject({ outcome: 'done', action: 'repair', release })
+    expect((await machine.record(id)).phases.find(({ name }) => name === 'wave 1')).toMatchObject({
+      targets: ['i-2'],
+    })
+    expect(served(machine)).toEqual(Array(3).fill(release))
+    expect(machine.fleet.database).toHaveLength(1)
+  })
+})
+
 describe('a cancel', () => {
   it('stops after the wave that is under way, in its bake, and leaves each target as it is', async () => {
     const machine = await three()
