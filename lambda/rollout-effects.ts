@@ -12,7 +12,7 @@ import { type Limits, verdictsOf } from '../lib/release/progress.ts'
 import type { RolloutRecord } from '../lib/release/record.ts'
 import type { ServedRelease, State } from '../lib/release/state.ts'
 import { functionEnvironment } from './function-environment.ts'
-import { updateRecord } from './rollout-record.ts'
+import { readRecord, updateRecord } from './rollout-record.ts'
 import { runPhase } from './run-phase.ts'
 import { readState, writeState } from './state-store.ts'
 
@@ -64,6 +64,7 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
     policy,
     record,
     state: async () => (await readState(store, input)).state,
+    readRecord: () => readRecord(store, input, input.rollout),
     listFleet: () => listFleet(ssm, policy.tags),
     listGone: (targets: readonly string[]) => listGone(ssm, targets),
     pinDocument: () => commands.pinDocument(documentName(input.environment, input.app)),

@@ -2,6 +2,10 @@ import type { ObjectStore } from '../lib/aws/object-store.ts'
 import { type AppScope, rolloutKey } from '../lib/release/keys.ts'
 import { type RolloutRecord, rolloutRecord } from '../lib/release/record.ts'
 
+export async function readRecord(store: ObjectStore, scope: AppScope, id: string): Promise<RolloutRecord> {
+  return rolloutRecord.parse(await store.readJson(rolloutKey(scope, id)))
+}
+
 /** Changes `rollouts/<id>.json`; only the rollout that holds the lock writes it. */
 export async function updateRecord(
   store: ObjectStore,

@@ -1,10 +1,11 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js'
-import { allowedFailures, orderTargets, type WaveSize } from '../lib/release/fleet.ts'
+import { allowedFailures, type WaveSize } from '../lib/release/fleet.ts'
 import { bakeLooks, type PhaseResult } from '../lib/release/progress.ts'
 import { endRecord, type Outcome } from '../lib/release/record.ts'
-import { isForward, touchedTargets } from '../lib/release/recovery.ts'
+import { isForward } from '../lib/release/recovery.ts'
 import { failRelease, freeLock, type Lock, serveRelease, stopLock } from '../lib/release/state.ts'
 import { bringBack } from './bring-back.ts'
+import { claimRollout } from './claim-rollout.ts'
 import { migrateOnce } from './migrate-once.ts'
 import { DELIVERY_SECONDS, type Ground, type RolloutInput, rolloutEffects } from './rollout-effects.ts'
 
@@ -41,7 +42,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
   let current: string | null
   let migrates = true
   let recovery: Lock['recovery'] | undefined
-  let before = { touched: [] as string[], serves: {} as Record<string, string | null> }
+  let touchedBefore: string[] = []
   // What the phases so far have told; a replay tells it again.
   const prepared: string[] = []
   const failed = new Set<string>()
@@ -69,41 +70,16 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
   const steps = {
     /** Undefined when the lock is not this execution's (any more): there is nothing to do. */
     async claim(): Promise<Plan | undefined> {
-      const claimed = await context.step('claim', async () => {
-        const state = await effects.state()
-        const { lock, desired } = state
-        if (lock?.token !== input.token || !desired) return null
-        const members = await effects.listFleet()
-        const offline = members.filter(({ online }) => !online).map(({ target }) => target)
-        const gone = await effects.listGone(offline)
-        let known: string[] = []
-        if (lock.recovery) {
-          await record((stored) => {
-            known = touchedTargets(stored)
-            return stored
-          })
-        }
-        return {
-          ground: { since: new Date().toISOString(), desired, document: await effects.pinDocument() },
-          current: state.current?.release ?? null,
-          lock,
-          touched: known,
-          online: orderTargets(
-            members.filter(({ online }) => online).map(({ target }) => target),
-            state.failedTargets,
-          ),
-          silent: offline.filter((target) => !gone.includes(target)),
-        }
-      })
+      const claimed = await context.step('claim', () => claimRollout(effects, input))
       if (!claimed) return undefined
-      ;({ ground, current } = claimed)
-      migrates = !claimed.lock.isRollback && !claimed.lock.isRepair
-      recovery = claimed.lock.recovery
-      before = { touched: claimed.touched, serves: {} }
-      for (const target of claimed.silent) failed.add(target)
-      const refusal = claimed.online.length === 0 ? noTargets(policy) : undefined
+      ;({ ground, current, touchedBefore } = claimed)
+      const { lock, online, silent } = claimed
+      migrates = !lock.isRollback && !lock.isRepair
+      recovery = lock.recovery
+      for (const target of silent) failed.add(target)
+      const refusal = online.length === 0 ? noTargets(policy) : undefined
       const isRecovery = recovery !== undefined
-      plan = { targets: claimed.online, waves: policy.waves, isRecovery, ...(refusal && { refusal }) }
+      plan = { targets: online, waves: policy.waves, isRecovery, ...(refusal && { refusal }) }
       return plan
     },
 
@@ -112,29 +88,17 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       const [first = '', ...others] = plan.targets
       const total = plan.targets.length + failed.size
       const allowed = allowedFailures(policy.maxPrepareFailures, total)
-      if (failed.size > allowed) {
-        const silent = [...failed].slice(0, 3).join(', ')
-        return {
-          toActivate: [],
-          failure: `${failed.size} of ${total} run, but their agents are silent: ${silent}`,
-        }
-      }
+      if (failed.size > allowed) return { toActivate: [], failure: silentAgents([...failed], total) }
       for (const [name, targets] of [
         ['prepare first', [first]],
         ['prepare', others],
       ] as const) {
-        const limits = {
-          allowed,
-          total,
-          failedBefore: failed.size,
-          mustSucceed: prepared.length === 0 && allowed === 0,
-        }
         const result = note(
           await effects.run(ground, {
             name,
             targets,
             action: 'prepare',
-            limits,
+            limits: { allowed, total, failedBefore: failed.size, mustSucceed: false },
             maxConcurrency: policy.maxConcurrency,
             // Those queued behind the concurrency limit expire with the command.
             deliverySeconds: Math.max(DELIVERY_SECONDS, policy.prepareSeconds),
@@ -196,7 +160,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     },
 
     async halt({ reason, fleet, isAsked }: Halt): Promise<void> {
-      if (touched.size === 0) return steps.end('stopped', `${reason} Nothing was activated.`)
+      if (touched.size === 0) return steps.end('stopped', `${reason} Nothing was activated.`, { isAsked })
       if (fleet === 'stop') return steps.end('stopped', `${reason} Each target stays as it is.`, { isAsked })
       return steps.comeBack(reason, isAsked)
     },
@@ -216,7 +180,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
 
     /** Finishes or undoes what an engine that died has left half-way. */
     async recover(): Promise<void> {
-      for (const target of before.touched) touched.add(target)
+      for (const target of touchedBefore) touched.add(target)
       const isToFinish = isForward(current, ground.desired)
       const reason = `The engine ended as ${recovery?.ended} in mid-rollout.`
       if (!isToFinish) {
@@ -282,8 +246,15 @@ function noTargets({
   return `No target of ${app} in ${environment} is online: SSM knows no running instance tagged ${wanted.join(', ')}.`
 }
 
-function toleratedFailures(targets: readonly string[]): string {
-  const named = targets.slice(0, 3).join(', ')
+function silentAgents(targets: readonly string[], total: number): string {
+  return `${targets.length} of ${total} run, but their agents are silent: ${some(targets)}`
+}
+
+function some(targets: readonly string[]): string {
   const more = targets.length > 3 ? ` and ${targets.length - 3} more` : ''
-  return `${targets.length} failed, as many as may: ${named}${more}. They catch up by themselves, or with the next rollout.`
+  return `${targets.slice(0, 3).join(', ')}${more}`
+}
+
+function toleratedFailures(targets: readonly string[]): string {
+  return `${targets.length} failed, as many as may: ${some(targets)}. They catch up by themselves, or with the next rollout.`
 }

@@ -29,7 +29,9 @@ async function rolledOut({ spoil }: Story, kill?: Kill) {
   else machine.countCheckpoints()
   const { id } = await machine.publish('second')
   await machine.settle()
-  return { machine, checkpoints: machine.checkpoints, end: await endOf(machine, id) }
+  const end = await endOf(machine, id)
+  await machine.close()
+  return { checkpoints: machine.checkpoints, end }
 }
 
 /** What the fleet and the bucket show when all is over, without times. */

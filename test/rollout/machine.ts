@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { withDurableExecution } from '@aws/durable-execution-sdk-js'
@@ -319,6 +319,8 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
       }
       await clock.quiet()
     },
+    /** Before its test has ended, for one that has many. */
+    close,
     onS3(decide: typeof s3Fault) {
       s3Fault = decide
     },
@@ -328,7 +330,10 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
     },
   }
 
-  onTestFinished(async () => {
+  let isClosed = false
+  async function close(): Promise<void> {
+    if (isClosed) return
+    isClosed = true
     engine.close()
     life.abort()
     fleet.close()
@@ -336,7 +341,9 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
     clock.close()
     for (const name of Object.keys(process.env)) if (!(name in before)) delete process.env[name]
     Object.assign(process.env, before)
-  })
+    rmSync(directory, { recursive: true, force: true })
+  }
+  onTestFinished(close)
   return machine
 }
 
