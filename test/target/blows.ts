@@ -50,6 +50,7 @@ export async function eachStep(scene: Scene, work: (step: Step) => Promise<void>
   const random = randomNumbers(SEED)
   const chosen = ONLY ? all.filter(({ number }) => number === ONLY) : [...all]
   while (chosen.length > SAMPLES) chosen.splice(Math.floor(random() * chosen.length), 1)
+  console.info(`${scene.act()[0]}: ${chosen.length} of ${all.length} steps, PYBUNDLE_SEED=${SEED}`)
   for (const step of chosen) {
     const which = `at step ${step.number} of ${all.length}, "${step.id}"`
     await play(scene, step, work).catch((cause) => {

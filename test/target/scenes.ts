@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process'
-import { globSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { Action } from '../../lib/release/command.ts'
 import type { PublishedRelease } from './artifacts.ts'
 import { traced } from './blows.ts'
-import { listing } from './pip-virtualenv.ts'
 import { smallPip } from './small-pip.ts'
 import { type Asked, ROLLOUT, stopApp, type TestTarget } from './target.ts'
+import { expectMarkedToBeWhole, type Files, filesOf, served } from './whole.ts'
 import { project, type Workshop } from './workshop.ts'
 
 type Act = [Action, PublishedRelease?, Asked?]
@@ -43,17 +43,19 @@ export async function prepareScene(workshop: Workshop): Promise<Scene> {
   const settings = ['shared_paths = ["media"]', 'prepare_command = "echo made >made"']
   const next = await workshop.publishApp({ settings }, { pip, wheels: wheelsOf('1.1') })
   const before = snapshot(target)
-  await target.run('prepare', next)
-  const made = whole(target)
+  const [had, made] = [filesOf(target), await filesAfter(target, ['prepare', next])]
   before.restore()
   return {
     target,
     act: () => ['prepare', next],
     reset: async () => before.restore(),
-    isSound: () => expect(served(target)).toBe(old.id),
+    isSound() {
+      expect(served(target)).toBe(old.id)
+      expectMarkedToBeWhole(target, { ...had, ...made })
+    },
     async finish() {
       expect((await target.run('prepare', next)).verdict).toMatchObject({ outcome: 'done', current: old.id })
-      expect(whole(target)).toEqual(made)
+      expect(filesOf(target)).toEqual(made)
       expect(readdirSync(target.path('tmp'))).toEqual([])
     },
   }
@@ -69,6 +71,7 @@ export async function activateScene(workshop: Workshop): Promise<Scene> {
   await target.run('prepare', to)
   await target.deploy(from)
   await target.run('activate', to)
+  const had = filesOf(target)
   const swap = async () => {
     const [one, two] = [from, to]
     to = one
@@ -78,7 +81,10 @@ export async function activateScene(workshop: Workshop): Promise<Scene> {
     target,
     act: () => ['activate', to],
     reset: swap,
-    isSound: () => expect([from.id, to.id]).toContain(served(target)),
+    isSound() {
+      expect([from.id, to.id]).toContain(served(target))
+      expectMarkedToBeWhole(target, had)
+    },
     async finish() {
       expect((await target.run('activate', to)).verdict).toMatchObject({ outcome: 'done', current: to.id })
       expect(served(target)).toBe(to.id)
@@ -93,13 +99,17 @@ export async function revertScene(workshop: Workshop): Promise<Scene> {
   const two = await workshop.publishApp({ says: 'two' }, { pip })
   await target.deploy(one)
   await target.deploy(two)
+  const had = filesOf(target)
   return {
     target,
     act: () => ['revert', two],
     async reset() {
       expect((await target.run('activate', two)).verdict).toMatchObject({ outcome: 'done', current: two.id })
     },
-    isSound: () => expect([one.id, two.id]).toContain(served(target)),
+    isSound() {
+      expect([one.id, two.id]).toContain(served(target))
+      expectMarkedToBeWhole(target, had)
+    },
     async finish() {
       expect((await target.run('revert', two)).verdict).toMatchObject({ outcome: 'done', current: one.id })
       expect(served(target)).toBe(one.id)
@@ -115,8 +125,7 @@ export async function catchUpScene(workshop: Workshop): Promise<Scene> {
   await target.deploy(old)
   const before = snapshot(target)
   target.setState({ current: { release: next.id, ...next.digests } })
-  await target.run('catch-up')
-  const made = whole(target)
+  const [had, made] = [filesOf(target), await filesAfter(target, ['catch-up'])]
   stopApp(target)
   before.restore()
   return {
@@ -126,10 +135,13 @@ export async function catchUpScene(workshop: Workshop): Promise<Scene> {
       stopApp(target)
       before.restore()
     },
-    isSound: () => expect([old.id, next.id]).toContain(served(target)),
+    isSound() {
+      expect([old.id, next.id]).toContain(served(target))
+      expectMarkedToBeWhole(target, { ...had, ...made })
+    },
     async finish() {
       expect((await target.run('catch-up')).verdict).toMatchObject({ outcome: 'done', current: next.id })
-      expect(whole(target)).toEqual(made)
+      expect(filesOf(target)).toEqual(made)
     },
   }
 }
@@ -174,8 +186,7 @@ export async function pruneScene(workshop: Workshop): Promise<Scene> {
     releases.push(release)
   }
   const before = snapshot(target)
-  await target.run('prune')
-  const left = whole(target)
+  const [had, left] = [filesOf(target), await filesAfter(target, ['prune'])]
   before.restore()
   return {
     target,
@@ -183,13 +194,19 @@ export async function pruneScene(workshop: Workshop): Promise<Scene> {
     reset: async () => before.restore(),
     isSound() {
       expect(served(target)).toBe(releases.at(-1)?.id)
-      expect(whole(target)).toMatchObject(left)
+      expect(filesOf(target)).toMatchObject(left)
+      expectMarkedToBeWhole(target, had)
     },
     async finish() {
       expect((await target.run('prune')).verdict).toMatchObject({ outcome: 'done' })
-      expect(whole(target)).toEqual(left)
+      expect(filesOf(target)).toEqual(left)
     },
   }
+}
+
+async function filesAfter(target: TestTarget, act: Act): Promise<Files> {
+  expect((await target.run(...act)).verdict.outcome).toBe('done')
+  return filesOf(target)
 }
 
 /** With hard links and times, as the disk has it. */
@@ -202,20 +219,4 @@ function snapshot(target: TestTarget) {
       execFileSync('cp', ['-a', copy, target.home])
     },
   }
-}
-
-function served(target: TestTarget): string {
-  return readlinkSync(target.path('current')).replace('releases/', '')
-}
-
-/** All but what tells of time, logs and locks; of bytecode, which does too, how much there is. */
-function whole(target: TestTarget): Record<string, string | number> {
-  const files = Object.entries(listing(target.home)).filter(
-    ([name]) => !/^(log|state|shared\/pid)/.test(name),
-  )
-  const bytecode = globSync('**/*.pyc', { cwd: target.home }).map((name) => [
-    name,
-    statSync(target.path(name)).size,
-  ])
-  return Object.fromEntries([...files, ...bytecode])
 }

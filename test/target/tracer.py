@@ -38,7 +38,7 @@ HARMLESS = {
 }
 PROCESSES = {"os.fork", "os.exec", "os.posix_spawn", "os.forkpty"}
 UNAUDITED = {"write", "writelines", "close", "flush", "truncate", "__exit__"}
-UNAUDITED_OF_OS = {"write", "ftruncate"}
+UNAUDITED_OF_OS = {"write", "ftruncate", "waitpid"}
 TO_SECOND = {"os.link", "os.symlink"}
 GROWING = {"os.mkdir", "os.link", "os.symlink"}
 NAMES = ("TRACE_STEPS", "TRACE_AT", "TRACE_THEN", "TRACE_READ_ONLY", "TRACE_DURABLE")
@@ -124,13 +124,14 @@ def profile(frame, event, function):
   elif function.__name__ in UNAUDITED and isinstance(function.__self__, io.IOBase):
     path = path_of_written(function.__self__)
     if path:
-      step("%s %s" % (function.__name__, path), function.__name__ == "write" and path[0] != "/")
+      step("%s %s" % (function.__name__, path), function.__name__ == "write")
 
 
 def path_of_written(file):
-  """None of what is in memory, read only, or closed already."""
-  with contextlib.suppress(OSError, ValueError, AttributeError):
-    return short(os.readlink("/proc/self/fd/%d" % file.fileno())) if file.writable() else None
+  """None of what is in memory, of a pipe, read only, or closed already."""
+  with contextlib.suppress(OSError, ValueError):
+    path = os.readlink("/proc/self/fd/%d" % file.fileno())
+    return short(path) if file.writable() and path.startswith(root) else None
 
 
 def synced(call):
