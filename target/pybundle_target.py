@@ -236,6 +236,7 @@ def nothing_to_migrate(target, release):
 
 def start_migration(target, rollout, release):
   migration_path(target, rollout).parent.mkdir(exist_ok=True)
+  sync_folder(target.state)  # else the first record would go with its folder when the power does
   lock = migration_lock(target)
   child = os.fork()
   if child == 0:
