@@ -2,7 +2,7 @@
 
 A disk is a table of inodes. os.sync makes all of them durable as they are, os.fsync one: of a file its content,
 of a folder its entries. Of what has changed since, each entry and each content is as it was or as it is, each by
-itself, and a new content may also be cut off, as far as to nothing.
+itself, and a new content may also be cut off, as far as to nothing. What was renamed has one of its two names.
 
   python power_loss.py FOLDER DURABLE SEED   ends who works in the folder, and plays one such loss
 """
@@ -67,6 +67,7 @@ class Loss:
     self.was, self.now, self.random = was, now, random.Random(seed)
     self.chance = self.random.random()  # of what was not synced to be there nevertheless
     self.made = {}
+    self.moved = {number: self.survives() for number in sorted(renamed(was, now))}
 
   def make(self, number, path):
     was, now = self.was.get(number), self.now.get(number)
@@ -86,9 +87,17 @@ class Loss:
 
   def fill(self, path, was, now):
     for name in sorted({*was, *now}):
-      number = now.get(name) if was.get(name) == now.get(name) or self.survives() else was.get(name)
+      number = self.entry(was.get(name), now.get(name))
       if number is not None:
         self.make(number, os.path.join(path, name))
+
+  def entry(self, was, now):
+    if was == now or self.moved.get(now):
+      return now
+    if was in self.moved and not self.moved[was]:
+      return was
+    has_come = now not in self.moved and self.survives()
+    return now if has_come else None if was in self.moved else was
 
   def content(self, was, now):
     if not now or (was and was["content"] == now["content"]):
@@ -101,6 +110,23 @@ class Loss:
 
   def survives(self):
     return self.random.random() < self.chance
+
+
+def renamed(was, now):
+  before, after = names(was), names(now)
+  return [
+    number
+    for number in before.keys() & after.keys()
+    if before[number] != after[number] and len(before[number]) == len(after[number]) == 1
+  ]
+
+
+def names(disk):
+  found = {}
+  for folder, inode in disk.items():
+    for name, number in inode.get("entries", {}).items():
+      found.setdefault(number, []).append((folder, name))
+  return found
 
 
 def end_processes(folder):

@@ -5,9 +5,9 @@ as workers race each other, is found again by that name and by how many of it we
 
 TRACE_STEPS: a file for the names of all steps. TRACE_AT: "<count> <name>" of the step before which happens what
 TRACE_THEN says: "kill" kills the command alone, and what it has started lives on; "kill-group" its group, as the
-agent does at a time-out; from "full" on the disk takes nothing more. TRACE_READ_ONLY: it never did.
-TRACE_DURABLE: a file for what a power cut would leave, as power_loss.py has it. As that is a model, nothing is
-really synced: it would wait for the disks of the whole machine.
+agent does at a time-out; "cut" whoever takes the step, too; from "full" on the disk takes nothing more.
+TRACE_READ_ONLY: it never did. TRACE_DURABLE: a file for what a power cut would leave, as power_loss.py has it. As
+that is a model, nothing is really synced: it would wait for the disks of the whole machine.
 """
 
 import contextlib
@@ -52,6 +52,7 @@ root = os.environ["PYBUNDLE_ROOT"] + "/opt/pybundle/guestbook/"
 
 
 def step(name, grows=False):
+  name = name.strip()
   if settings["TRACE_STEPS"]:
     append(settings["TRACE_STEPS"], name + "\n")
   if name == wanted and seen[0] < int(wanted_count):
@@ -64,10 +65,12 @@ def step(name, grows=False):
 
 
 def strike():
-  if settings["TRACE_THEN"] == "kill-group":
-    os.killpg(group, signal.SIGKILL)
-  elif settings["TRACE_THEN"] == "kill":
+  if settings["TRACE_THEN"] == "kill":
     os.kill(command, signal.SIGKILL)
+  elif settings["TRACE_THEN"] in ("kill-group", "cut"):
+    os.killpg(group, signal.SIGKILL)
+  if settings["TRACE_THEN"] == "cut":
+    os.kill(os.getpid(), signal.SIGKILL)  # if it has left the group
 
 
 def append(path, text):

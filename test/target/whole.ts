@@ -20,21 +20,32 @@ export function served(target: TestTarget): string {
   return readlinkSync(target.path('current')).replace('releases/', '')
 }
 
-const MARKS = ['releases/*/.pybundle-release.json', 'venvs/*/.ready', 'wheels/*/plan.json']
+/** By its mark, which files of a folder are there then. */
+const MARKED = {
+  'releases/*/.pybundle-release.json': /./,
+  'venvs/*/.ready': /./,
+  'wheels/*/plan.json': /\/files\/.*(?<!\.pyc)$/,
+  'wheels/*/cpython-*[0-9]': /\/files\/.*\.pyc$/,
+}
 
 /** What is marked as whole has each file that it ever has, and all that it is made of is marked too. */
 export function expectMarkedToBeWhole(target: TestTarget, known: Files): void {
   const files = filesOf(target)
-  const below = (folder: string, of: Files) =>
-    Object.fromEntries(Object.entries(of).filter(([name]) => name.startsWith(`${folder}/`)))
-  for (const mark of globSync(MARKS, { cwd: target.home })) {
-    const folder = mark.replace(/\/[^/]+$/, mark.startsWith('wheels') ? '/files' : '')
-    expect(below(folder, files)).toEqual(below(folder, known))
-    if (mark.startsWith('releases')) expect(existsSync(target.path(dirname(mark), '.venv/.ready'))).toBe(true)
-    if (mark.startsWith('venvs')) {
-      for (const wheel of JSON.parse(target.read(mark)).wheels) {
-        expect(target.has('wheels', wheel, 'plan.json'), `wheels/${wheel}/plan.json`).toBe(true)
-      }
+  for (const [marks, names] of Object.entries(MARKED)) {
+    for (const folder of globSync(marks, { cwd: target.home }).map(dirname)) {
+      const marked = (of: Files) =>
+        Object.entries(of).filter(([name]) => name.startsWith(`${folder}/`) && names.test(name))
+      expect(Object.fromEntries(marked(files))).toEqual(Object.fromEntries(marked(known)))
     }
+  }
+  for (const release of globSync('releases/*/.pybundle-release.json', { cwd: target.home })) {
+    expect(existsSync(target.path(dirname(release), '.venv/.ready')), release).toBe(true)
+  }
+  for (const venv of globSync('venvs/*/.ready', { cwd: target.home })) {
+    const { wheels } = JSON.parse(target.read(venv))
+    expect(
+      wheels.filter((wheel: string) => !target.has('wheels', wheel, 'plan.json')),
+      venv,
+    ).toEqual([])
   }
 }
