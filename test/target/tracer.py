@@ -131,8 +131,8 @@ def profile(frame, event, function):
 
 
 def path_of_written(file):
-  """None of what is in memory, of a pipe, read only, or closed already."""
-  with contextlib.suppress(OSError, ValueError):
+  """None of what is in memory, of a pipe or a socket, read only, or closed already."""
+  with contextlib.suppress(OSError, ValueError, AttributeError):
     path = os.readlink("/proc/self/fd/%d" % file.fileno())
     return short(path) if file.writable() and path.startswith(root) else None
 
