@@ -236,6 +236,7 @@ def nothing_to_migrate(target, release):
 
 def start_migration(target, rollout, release):
   migration_path(target, rollout).parent.mkdir(exist_ok=True)
+  sync_folder(target.state)  # else the first record would go with its folder when the power does
   lock = migration_lock(target)
   child = os.fork()
   if child == 0:
@@ -623,10 +624,11 @@ class Target:
         self.discard(path)
 
   def discard(self, path):
-    """Moved away first: a folder that is being removed is never seen half."""
+    """Moved away first, for good: a folder that is being removed is never seen half, nor after a power cut."""
     if os.path.lexists(path):
       grave = self.tmp / ("gone-" + path.name)
       path.rename(grave)
+      sync_folder(path.parent)
       remove(grave)
 
   def become_user(self):
@@ -952,7 +954,7 @@ def write_json(path, content):
   """The old content or the new one, also after a power cut."""
   new = path.parent / (path.name + ".new")
   with new.open("w", encoding="utf-8") as file:
-    json.dump(content, file)
+    file.write(json.dumps(content))
     file.flush()
     os.fsync(file.fileno())
   new.replace(path)
