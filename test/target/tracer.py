@@ -95,7 +95,7 @@ def unseen():
 
 
 def audit(event, arguments):
-  if is_unseen:
+  if is_unseen or event == "sys.setprofile":
     return
   if sys.getprofile() is None:
     sys.setprofile(profile)  # Python takes it off when it raises, as a full disk does
