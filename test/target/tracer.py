@@ -95,8 +95,10 @@ def unseen():
 
 
 def audit(event, arguments):
-  if is_unseen:
+  if is_unseen or event == "sys.setprofile":
     return
+  if sys.getprofile() is None:
+    sys.setprofile(profile)  # Python takes it off when it raises, as a full disk does
   if event == "open":
     path, _, flags = arguments
     if flags & WRITING and not isinstance(path, int) and not str(path).startswith("/dev/"):
