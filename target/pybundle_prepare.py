@@ -31,8 +31,10 @@ import zlib
 
 from pybundle_target import (
   MARKER,
+  READY,
   Failed,
   Refused,
+  adopt_orphans,
   done,
   free_bytes,
   is_inside,
@@ -173,6 +175,7 @@ def run_with_pip(target, python, pip, script, stdin, log):
   """What a script says that may import from the uploaded pip, as the app's user; None when it fails."""
   command = [python["path"], "-IS", "-c", script, pip_folder(target, pip)]
   streams = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": log}
+  adopt_orphans()
   said = subprocess.run(command, preexec_fn=target.become_user, **streams, **apart(target))
   return said.stdout if said.returncode == 0 else None
 
@@ -186,12 +189,12 @@ def link_shared_path(target, code, name):
   """A folder, unless a file is already there."""
   parts = safe_parts(name)
   shared, link = target.shared.joinpath(*parts), code.joinpath(*parts)
+  if not is_inside(link.parent, code):
+    raise Failed('the shared path "%s" lies behind a link' % name)
   with target.acting_as_user():
     if not os.path.lexists(shared):
       shared.mkdir(parents=True)
   link.parent.mkdir(parents=True, exist_ok=True)
-  if not is_inside(link.parent, code):
-    raise Failed('the shared path "%s" lies behind a link' % name)
   remove(link)
   os.symlink("../" * (len(parts) + 1) + "/".join(["shared", *parts]), link)
 
@@ -359,7 +362,7 @@ def build_venv(target, bundle, bytecode=True):
         mark_wheel(bundle.home(name))
       os.sync()  # else a virtualenv could outlive a power cut as ready, and its wheels as unmarked
   marker["bundles"] = marker["bundles"][-20:] + [bundle.pinned["digest"]]
-  write_json(target.venvs / id / ".ready", marker)
+  write_json(target.venvs / id / READY, marker)
   return id
 
 

@@ -487,6 +487,12 @@ def processes():
   return [path for path in entries(pathlib.Path("/proc")) if path.name.isdigit()]
 
 
+def parent_of(process):
+  with contextlib.suppress(OSError):
+    return int((process / "stat").read_bytes().rpartition(b")")[2].split()[1])
+  return None
+
+
 def holders_of(names):
   """Process id and working folder of who holds one of these open, as /proc names them."""
   for process in processes():
@@ -498,8 +504,8 @@ def holders_of(names):
 # --- The target: its folders, its lock, its memory, its user -------------------------------------------
 
 
-# The last that is written of a release; without it nothing is prepared.
-MARKER = ".pybundle-release.json"
+# The last that is written of a release and of a virtualenv; without it nothing is prepared.
+MARKER, READY = MARKERS = (".pybundle-release.json", ".ready")
 
 
 class Target:
@@ -614,7 +620,7 @@ class Target:
     return marker
 
   def ready_venvs(self):
-    markers = {venv.name: read_json(venv / ".ready") for venv in entries(self.venvs)}
+    markers = {venv.name: read_json(venv / READY) for venv in entries(self.venvs)}
     return {id: marker for id, marker in markers.items() if marker is not None}
 
   def discard_others(self, folder, keep):
@@ -657,19 +663,22 @@ class Target:
   def lent_to_user(self, folder):
     """The user's while it is being made; root's, and read-only to the app, before it is used."""
     if self.user:
-      give(folder, self.user.pw_uid, self.user.pw_gid)
+      give(folder, self.user)
     try:
       yield
     finally:
       if self.user:
-        give(folder, 0, 0)
+        take(folder, self.user)
 
   def run_as_user(self, command, cwd, environment, log, inherits=None):
     """In our process group, which the agent kills as one; its output never holds our pipes."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
     lock = self.work_lock if inherits is None else inherits
     settings = {"cwd": cwd, "env": environment, "pass_fds": (lock,), "preexec_fn": self.become_user}
-    return subprocess.Popen(command, **streams, **settings).wait()
+    adopt_orphans()
+    code = subprocess.Popen(command, **streams, **settings).wait()
+    end_children()
+    return code
 
   def log_path(self, name):
     return self.log / (name + ".log")
@@ -709,15 +718,64 @@ def find_user(name):
   return user
 
 
-def give(folder, uid, gid):
-  """Bottom up and by descriptor: neither the old nor the new owner can lead it astray with a link."""
-  for _, folders, files, descriptor in os.fwalk(folder, topdown=False, follow_symlinks=False):
+def give(folder, user):
+  """Bottom up: what is still to be given is in a folder of root's, where nobody can swap it."""
+  for _, folders, files, descriptor in os.fwalk(folder, topdown=False):
     for name in folders + files:
-      os.chown(name, uid, gid, dir_fd=descriptor, follow_symlinks=False)
-      mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
-      if not stat.S_ISLNK(mode) and mode & 0o7022:
-        os.chmod(name, mode & 0o755, dir_fd=descriptor)
-  os.chown(folder, uid, gid, follow_symlinks=False)
+      os.chown(name, user.pw_uid, user.pw_gid, dir_fd=descriptor, follow_symlinks=False)
+  os.chown(folder, user.pw_uid, user.pw_gid)
+
+
+def take(folder, user, parent=None):
+  """Top down: nobody can add to what was taken, or swap it. The app still reads what its user could read."""
+  descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+  own(".", user, descriptor)
+  for entry in list(os.scandir(descriptor)):
+    if parent is None and entry.name in MARKERS:
+      remove(pathlib.Path(folder, entry.name))
+    elif entry.is_dir(follow_symlinks=False):
+      take(entry.name, user, descriptor)
+    else:
+      own(entry.name, user, descriptor)
+  os.close(descriptor)
+
+
+def own(name, user, parent):
+  """But not what was somebody else's: a hard link to it may have been laid here."""
+  status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+  if status.st_uid == user.pw_uid:
+    os.chown(name, 0, user.pw_gid, dir_fd=parent, follow_symlinks=False)
+    if not stat.S_ISLNK(status.st_mode):
+      os.chmod(name, (status.st_mode | (status.st_mode & 0o500) >> 3) & 0o755, dir_fd=parent)
+
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans():
+  """From now on a process whose parent ends becomes a child of this one, on Linux."""
+  import ctypes  # takes long, and not every command needs it
+
+  with contextlib.suppress(OSError, AttributeError):
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_children():
+  """What a hook left in the background would go on writing into what is no longer its user's."""
+  deadline = time.monotonic() + 10
+  while True:
+    with contextlib.suppress(ChildProcessError):
+      while os.waitpid(-1, os.WNOHANG)[0]:
+        pass
+    children = [process for process in processes() if parent_of(process) == os.getpid()]
+    if not children:
+      return
+    if time.monotonic() > deadline:
+      raise Failed("what a hook left running could not be ended")
+    for child in children:
+      with contextlib.suppress(ProcessLookupError):
+        os.kill(int(child.name), signal.SIGKILL)
+    time.sleep(0.01)
 
 
 def run_hook(target, release, name, log, inherits=None):
@@ -941,17 +999,24 @@ def sha256_of(content):
 
 
 def read_json(path):
-  """None when it is not there."""
+  """None when it is not there, or is not what write_json wrote: the app's user may have been in its folder."""
   try:
-    return json.loads(path.read_text("utf-8"))
-  except (FileNotFoundError, NotADirectoryError):
-    return None
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+  except OSError as error:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+      return None
+    raise
+  with open(descriptor, "rb") as file:
+    status = os.fstat(descriptor)
+    own = stat.S_ISREG(status.st_mode) and (status.st_uid, status.st_nlink) == (os.geteuid(), 1)
+    return json.loads(file.read()) if own else None
 
 
 def write_json(path, content):
-  """The old content or the new one, also after a power cut."""
+  """The old content or the new one, also after a power cut. Never through what is there."""
   new = path.parent / (path.name + ".new")
-  with new.open("w", encoding="utf-8") as file:
+  remove(new)
+  with new.open("x", encoding="utf-8") as file:
     json.dump(content, file)
     file.flush()
     os.fsync(file.fileno())
