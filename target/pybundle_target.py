@@ -569,7 +569,8 @@ class Target:
       lock = try_lock(path)
       for process, _ in holders_of({os.path.realpath(path)}) if lock is None else ():
         if process != os.getpid():
-          os.kill(process, signal.SIGKILL)
+          with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
       return lock
 
     self.work_lock = wait_for(LOCK_SECONDS, lock_or_kill)
@@ -802,10 +803,16 @@ def read_env_file(target):
   path = target.root + target.config["env_file"]
   own = path.startswith("%s/" % target.shared)
   try:
-    with target.acting_as_user() if own else contextlib.suppress(), open(path, encoding="utf-8") as file:
+    with target.acting_as_user() if own else contextlib.suppress():
+      descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(descriptor, encoding="utf-8") as file:
+      if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise ValueError("it is no plain file")
       lines = [line.strip() for line in file]
-  except OSError as error:
-    raise Failed("env_file %s cannot be read: %s" % (path, error.strerror))
+    if any("\0" in line for line in lines):
+      raise ValueError("it has null characters")
+  except (OSError, ValueError) as error:
+    raise Failed("env_file %s cannot be read: %s" % (path, getattr(error, "strerror", 0) or error))
   pairs = [line.partition("=") for line in lines if "=" in line and line[0] not in "#;"]
   return {key.strip(): re.sub(r"^([\"'])(.*)\1$", r"\2", value.strip()) for key, _, value in pairs}
 
