@@ -42,6 +42,7 @@ import urllib.request
 
 LOCK_SECONDS = 120  # how long to wait for another command on this target
 RESTART_SECONDS = 90
+ANSWER_SECONDS = 5
 MIGRATION_POLL_SECONDS = 15
 FETCH_ATTEMPTS = 6
 MAX_VERDICT_BYTES = 2000
@@ -404,9 +405,9 @@ def health_objection(target, url, id):
   """What speaks against it, or None."""
   parts = urllib.parse.urlsplit(url)
   kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-  connection = kind(parts.hostname, parts.port, timeout=5)
+  connection = kind(parts.hostname, parts.port)
   try:
-    with target.acting_as_user():
+    with target.acting_as_user(), time_limit(ANSWER_SECONDS):
       connection.request("GET", parts.path + ("?" + parts.query if parts.query else ""))
       answer = connection.getresponse()
       body = answer.read(4096).decode(errors="replace").strip()
@@ -428,6 +429,21 @@ def health_objection(target, url, id):
   if not serving and not says and os.path.exists("/proc/net/tcp"):
     return "is served by no process in the release's folder"
   return None
+
+
+@contextlib.contextmanager
+def time_limit(seconds):
+  """For all of it: a time-out of sockets begins anew with each byte that an app may trickle."""
+
+  def give_up(*_):
+    raise TimeoutError("not within %d s" % seconds)
+
+  signal.signal(signal.SIGALRM, give_up)
+  signal.alarm(seconds)
+  try:
+    yield
+  finally:
+    signal.alarm(0)
 
 
 def listening_sockets(port):
