@@ -253,6 +253,7 @@ def start_migration(target, rollout, release):
 def run_migration(target, rollout, release, lock):
   """In a process of its own that holds nothing of the command's: not its pipes, not the machine lock."""
   log = target.open_log("migrate-" + rollout)
+  leave_unit("pybundle-migrate-%s.scope" % rollout)
   os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
   os.dup2(log.fileno(), 1)
   os.dup2(log.fileno(), 2)
@@ -269,6 +270,16 @@ def run_migration(target, rollout, release, lock):
     traceback.print_exc()
     record.update(status="failed", code=str(error))
   write_json(migration_path(target, rollout), dict(record, ended=utc_now()))
+
+
+def leave_unit(name):
+  """Where systemd is: the agent's unit may end with all that it has started, as the snap of it does."""
+  manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
+  move = ["StartTransientUnit", "ssa(sv)a(sa(sv))", name, "fail", "1", "PIDs", "au", "1", str(os.getpid()), "0"]
+  if os.path.isdir("/run/systemd/system") and os.geteuid() == 0:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+      quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+      subprocess.run(["busctl", "call", *manager, *move], timeout=10, **quiet)
 
 
 def wait_for_migration(target, rollout):
@@ -382,7 +393,7 @@ def prove_health(target, release):
   seconds, passes, pause = target.config["health_seconds"], 0, 0.2
   deadline = time.monotonic() + seconds
   while True:
-    objection = health_objection(target, url, release["release"])
+    objection = health_objection(target, url, release["release"]) or failed_unit(target)
     passes = 0 if objection else passes + 1
     if passes >= target.config["health_passes"]:
       return
@@ -398,7 +409,18 @@ def health_url(target, release):
     url = url and re.sub(r"\$\{(\w+)\}", lambda match: variables[match.group(1)], url)
   except KeyError as missing:
     raise Failed("health_url needs %s, which env_file does not set" % missing)
-  return url and url.rstrip("/") + "/" + release["app"]["health_path"].lstrip("/")
+  url = url and url.rstrip("/") + "/" + release["app"]["health_path"].lstrip("/")
+  if url and not is_address(url):
+    raise Failed("health_url is no address: %s" % url)
+  return url
+
+
+def is_address(url):
+  try:
+    parts = urllib.parse.urlsplit(url)
+    return bool(parts.hostname) and parts.port != 0
+  except ValueError:
+    return False
 
 
 def health_objection(target, url, id):
@@ -428,6 +450,16 @@ def health_objection(target, url, id):
     return "is also served by release %s" % " ".join(sorted(serving - {id}))
   if not serving and not says and os.path.exists("/proc/net/tcp"):
     return "is served by no process in the release's folder"
+  return None
+
+
+def failed_unit(target):
+  """A worker has no address to be asked at: it must not have died, nor be dying again and again."""
+  for unit in target.config.get("units") or ():
+    ask = ["systemctl", "show", "--property=ActiveState,SubState", unit]
+    said = subprocess.run(ask, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=10).stdout
+    if b"=failed" in said or b"=auto-restart" in said:
+      return "answers, but %s has failed" % unit
   return None
 
 

@@ -176,6 +176,18 @@ describe('activate', () => {
     })
   })
 
+  it.each(['http://127.0.0.1:tea', 'http://:8000'])(
+    'switches nothing where health_url is %s',
+    async (url) => {
+      const { config } = target
+      await target.deploy(good, 15)
+      target.config = { ...config, health_url: url }
+      const { verdict } = await target.deploy(await workshop.publishApp({ says: 'no address' }), 16)
+      target.config = config
+      expect(verdict).toMatchObject({ current: good.id, reason: `health_url is no address: ${url}/` })
+    },
+  )
+
   it('refuses once the rollout is over', async () => {
     const release = await workshop.publishApp({ says: 'too late' })
     await target.run('prepare', release, { token: 20 })
