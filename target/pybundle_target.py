@@ -900,12 +900,11 @@ class Aws:
         with open_url(url, self.sign(service, method, url, wanted, body), method, 30, body) as answer:
           return receive(answer)
       except urllib.error.HTTPError as error:
-        found = re.search(rb'<Code>(\w+)</Code>|"__type": ?"(?:[\w.]+#)?(\w+)"', error.read(1 << 16))
-        problem = "%d %s" % (error.code, (found[1] or found[2]).decode() if found else error.reason)
-        if error.code == 404:
+        problem, said = read_refusal(error)
+        if error.code == 404 and "NoSuchBucket" not in problem:
           return None
         if not self.can_mend(problem, error.headers["Date"]):
-          raise Failed('%s refused "%s": %s' % (service.upper(), what, problem))
+          raise Failed('%s refused "%s": %s%s' % (service.upper(), what, problem, said))
       except (OSError, http.client.HTTPException) as error:
         if getattr(error, "errno", None) in LOCAL_ERRORS:
           raise
@@ -914,18 +913,29 @@ class Aws:
     raise Failed('"%s" could not be fetched: %s' % (what, problem))
 
   def can_mend(self, problem, server_date):
-    if "RequestTimeTooSkewed" in problem or "InvalidSignature" in problem:
+    if server_date and ("RequestTimeTooSkewed" in problem or "InvalidSignature" in problem):
       self.clock_offset = email.utils.parsedate_to_datetime(server_date) - now()
       return True
     if "Expired" in problem or "InvalidToken" in problem or "UnrecognizedClient" in problem:
       self.credentials = None
       return True
-    return problem.startswith(("5", "429")) or "Throttling" in problem
+    return problem.startswith(("5", "429")) or "Throttling" in problem or "RequestTimeout" in problem
 
   def sign(self, service, method, url, headers, body):
     self.credentials = self.credentials or read_role()
     when = now() + self.clock_offset
     return signed_headers(method, url, headers, self.credentials, self.region, when, body, service)
+
+
+def read_refusal(error):
+  """Its number and code; what else is known, as which key may not be used, or where the bucket is."""
+  body = error.read(1 << 16).decode(errors="replace")
+  code = re.search(r'<Code>([\w.]+)</Code>|"__type": ?"(?:[\w.]+#)?(\w+)"', body)
+  said = re.search(r'<Message>([^<]+)|"[mM]essage": ?"([^"]+)', body)
+  region = error.headers["x-amz-bucket-region"]
+  more = [said and (said[1] or said[2]), region and "the bucket is in %s" % region]
+  problem = "%d %s" % (error.code, (code[1] or code[2]) if code else error.reason)
+  return problem, "".join(": %s" % text[:250] for text in more if text)
 
 
 # Of this machine, not of the way to AWS: a full disk, a quota, a file system that became read-only.
@@ -994,7 +1004,10 @@ def read_role():
       headers = {"X-aws-ec2-metadata-token": token}
       roles = base + "/latest/meta-data/iam/security-credentials/"
       name = open_url(roles, headers).read().decode().split("\n")[0]
-      return json.loads(open_url(roles + name, headers).read())
+      role = json.loads(open_url(roles + name, headers).read())
+      if "AccessKeyId" not in role:
+        raise Failed("the instance's role cannot be used: %s" % (role.get("Message") or role.get("Code")))
+      return role
     except (OSError, http.client.HTTPException, ValueError) as error:
       problem = error
       if getattr(error, "code", 0) == 404:
@@ -1008,10 +1021,17 @@ def attempts():
     yield attempt
 
 
+class StayHere(urllib.request.HTTPRedirectHandler):
+  """What is signed for one place is not to be sent to another."""
+
+  def redirect_request(self, *_):
+    return None
+
+
 def open_url(url, headers, method="GET", seconds=30, body=b""):
   """A proxy of the environment is for the way to S3; plain http never leaves this network."""
   proxies = {kind: proxy for kind, proxy in urllib.request.getproxies().items() if kind == "https"}
-  opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+  opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), StayHere)
   request = urllib.request.Request(url, body or None, headers, method=method)
   return opener.open(request, timeout=seconds)
 
