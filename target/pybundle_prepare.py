@@ -1,4 +1,4 @@
-"""How a target prepares a release: beside the running one, touching nothing live.
+"""How a target prepares a release beside the running one, and prunes what is over, touching nothing live.
 
 The other half of pybundle_target.py, which fetches it and runs it only if its sha256 is the one that the
 operator's document names. Root fetches, verifies, unpacks and links data here; whatever could run a line of
@@ -36,9 +36,11 @@ from pybundle_target import (
   Refused,
   adopt_orphans,
   done,
+  entries,
   free_bytes,
   is_inside,
   plain_environment,
+  processes,
   read_env_file,
   read_json,
   remove,
@@ -826,6 +828,54 @@ def script_template(pip):
     if found:
       return textwrap.dedent(found[1])
   raise Cannot("this pip writes scripts in a way of its own")
+
+
+# --- Prune ---------------------------------------------------------------------------------------------
+
+
+def prune(target):
+  """Keeps what is good, current, named by the environment or running, and what these need."""
+  keep = releases_to_keep(target)
+  discard_others(target, target.releases, keep)
+  venvs = {target.marker(id)["venv"] for id in keep if target.marker(id)} | running_below(target.venvs)
+  discard_others(target, target.venvs, venvs)
+  wheels = [wheel for marker in target.ready_venvs().values() for wheel in marker["wheels"]]
+  discard_others(target, target.wheels, wheels)
+  target.remember(good=[id for id in target.memory["good"] if id in keep])
+  return done("kept %s" % (" ".join(sorted(keep)) or "nothing"))
+
+
+def discard_others(target, folder, keep):
+  for path in entries(folder):
+    if path.name not in keep:
+      target.discard(path)
+
+
+def releases_to_keep(target):
+  state, current = target.read_state(), target.current()
+  keep = {state[word]["release"] for word in ("desired", "current", "previous") if state.get(word)}
+  keep |= {current, target.previous(current), target.memory["release"]}
+  keep |= set(target.memory["good"][: target.config["keep_releases"]])
+  return (keep | running_below(target.releases)) - {None}
+
+
+def running_below(folder):
+  """Names in `folder` in which a process works, which it has loaded, or from which it was started."""
+  found = set()
+  pattern = re.compile(re.escape(os.path.realpath(folder)) + "/([0-9a-f]{12})")
+  for process in processes():
+    with contextlib.suppress(OSError):
+      said = (process / "cmdline").read_text(errors="replace")
+      places = [os.readlink(process / "cwd"), said, *behind_links(said)]
+      places.append((process / "maps").read_text(errors="replace"))
+      found.update(pattern.findall("\n".join(places)))
+  return found
+
+
+def behind_links(said):
+  """Where the paths of a command line lead to, by links that somebody may have made by hand."""
+  paths = [pathlib.PurePath(word) for word in re.split(r"[\0=:,]", said[:4096]) if word.startswith("/")]
+  return {os.path.realpath(place) for path in paths for place in (path, *path.parents)}
 
 
 # --- Several processes ---------------------------------------------------------------------------------

@@ -150,16 +150,8 @@ def status(target, command):
 
 
 def prune(target, command):
-  """Keeps what is good, current, named by the environment or running, and what these need."""
   with target.locked(command):
-    keep = releases_to_keep(target)
-    target.discard_others(target.releases, keep)
-    venvs = {target.marker(id)["venv"] for id in keep if target.marker(id)} | running_below(target.venvs)
-    target.discard_others(target.venvs, venvs)
-    wheels = [wheel for marker in target.ready_venvs().values() for wheel in marker["wheels"]]
-    target.discard_others(target.wheels, wheels)
-    target.remember(good=[id for id in target.memory["good"] if id in keep])
-    return done("kept %s" % (" ".join(sorted(keep)) or "nothing"))
+    return load_prepare_program(target).prune(target)
 
 
 ACTIONS = {
@@ -509,26 +501,7 @@ def log_sizes(target):
   return {path: path.lstat().st_size for path in entries(target.log) if path.name not in ours}
 
 
-# --- Prune ---------------------------------------------------------------------------------------------
-
-
-def releases_to_keep(target):
-  state, current = target.read_state(), target.current()
-  keep = {state[word]["release"] for word in ("desired", "current", "previous") if state.get(word)}
-  keep |= {current, target.previous(current), target.memory["release"]}
-  keep |= set(target.memory["good"][: target.config["keep_releases"]])
-  return (keep | running_below(target.releases)) - {None}
-
-
-def running_below(folder):
-  """Names in `folder` in which a process works or from which it was started."""
-  found = set()
-  pattern = re.compile(re.escape(os.path.realpath(folder)) + "/([0-9a-f]{12})")
-  for process in processes():
-    with contextlib.suppress(OSError):
-      found.update(pattern.findall(os.readlink(process / "cwd")))
-      found.update(pattern.findall((process / "cmdline").read_text(errors="replace")))
-  return found
+# --- What else runs here -------------------------------------------------------------------------------
 
 
 def processes():
@@ -671,11 +644,6 @@ class Target:
   def ready_venvs(self):
     markers = {venv.name: read_json(venv / READY) for venv in entries(self.venvs)}
     return {id: marker for id, marker in markers.items() if marker is not None}
-
-  def discard_others(self, folder, keep):
-    for path in entries(folder):
-      if path.name not in keep:
-        self.discard(path)
 
   def discard(self, path):
     """Moved away first: a folder that is being removed is never seen half."""
