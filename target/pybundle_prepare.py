@@ -31,6 +31,7 @@ import zlib
 
 from pybundle_target import (
   MARKER,
+  MARKERS,
   READY,
   Failed,
   Refused,
@@ -38,7 +39,6 @@ from pybundle_target import (
   done,
   entries,
   free_bytes,
-  is_inside,
   plain_environment,
   processes,
   read_env_file,
@@ -120,7 +120,7 @@ def place_release(target, record, code, venv):
   marker = {"release": id, "revision": record.get("revision"), "venv": venv, "app": app}
   marker.update(bundle=record["bundle"]["digest"], code=record["code"]["digest"])
   compile_code = [home / ".venv/bin/python", "-I", "-m", "compileall", "-qq", home]
-  with target.report.phase("hooks"), target.lent_to_user(home), target.open_log("prepare") as log:
+  with target.report.phase("hooks"), lent_to_user(target, home), target.open_log("prepare") as log:
     target.run_as_user(compile_code, home, plain_environment(target), log)
     target.report.say("preparing: %s" % (app["prepare_command"] or "nothing to run"))
     if app["prepare_command"] and run_hook(target, marker, "prepare_command", log) != 0:
@@ -199,6 +199,56 @@ def link_shared_path(target, code, name):
   link.parent.mkdir(parents=True, exist_ok=True)
   remove(link)
   os.symlink("../" * (len(parts) + 1) + "/".join(["shared", *parts]), link)
+
+
+def is_inside(path, folder):
+  return (os.path.realpath(path) + "/").startswith(os.path.realpath(folder) + "/")
+
+
+# --- Folders that are the user's for a while ------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def lent_to_user(target, folder):
+  """The user's while it is being made; root's, and read-only to the app, before it is used."""
+  if target.user:
+    give(folder, target.user)
+  try:
+    yield
+  finally:
+    if target.user:
+      take(folder, target.user)
+
+
+def give(folder, user):
+  """Bottom up: what is still to be given is in a folder of root's, where nobody can swap it."""
+  for _, folders, files, descriptor in os.fwalk(folder, topdown=False):
+    for name in folders + files:
+      os.chown(name, user.pw_uid, user.pw_gid, dir_fd=descriptor, follow_symlinks=False)
+  os.chown(folder, user.pw_uid, user.pw_gid)
+
+
+def take(folder, user, parent=None):
+  """Top down: nobody can add to what was taken, or swap it. The app still reads what its user could read."""
+  descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+  own(".", user, descriptor)
+  for entry in list(os.scandir(descriptor)):
+    if parent is None and entry.name in MARKERS:
+      remove(pathlib.Path(folder, entry.name))
+    elif entry.is_dir(follow_symlinks=False):
+      take(entry.name, user, descriptor)
+    else:
+      own(entry.name, user, descriptor)
+  os.close(descriptor)
+
+
+def own(name, user, parent):
+  """But not what was somebody else's: a hard link to it may have been laid here."""
+  status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+  if status.st_uid == user.pw_uid:
+    os.chown(name, 0, user.pw_gid, dir_fd=parent, follow_symlinks=False)
+    if not stat.S_ISLNK(status.st_mode):
+      os.chmod(name, (status.st_mode | (status.st_mode & 0o500) >> 3) & 0o755, dir_fd=parent)
 
 
 # --- The bundle: a stored zip of which only what is missing is fetched ---------------------------------
@@ -495,7 +545,7 @@ def pip_venv(target, venv, bundle):
   fill = [venv / "bin/python", "-I", "-c", INSTALL, pip]
   with target.open_log("install") as log:
     create_empty(target, venv, bundle, log)
-    with target.lent_to_user(venv):
+    with lent_to_user(target, venv):
       if target.run_as_user(fill, parts, environment, log) != 0:
         raise Failed("the bundle could not be installed", log.tail())
   shutil.rmtree(parts)

@@ -676,17 +676,6 @@ class Target:
       os.setegid(0)
       os.setgroups(groups)
 
-  @contextlib.contextmanager
-  def lent_to_user(self, folder):
-    """The user's while it is being made; root's, and read-only to the app, before it is used."""
-    if self.user:
-      give(folder, self.user)
-    try:
-      yield
-    finally:
-      if self.user:
-        take(folder, self.user)
-
   def run_as_user(self, command, cwd, environment, log, inherits=None):
     """In our process group, which the agent kills as one; its output never holds our pipes."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
@@ -733,37 +722,6 @@ def find_user(name):
   if user.pw_uid == 0:
     raise Failed("the app's user must not be root")
   return user
-
-
-def give(folder, user):
-  """Bottom up: what is still to be given is in a folder of root's, where nobody can swap it."""
-  for _, folders, files, descriptor in os.fwalk(folder, topdown=False):
-    for name in folders + files:
-      os.chown(name, user.pw_uid, user.pw_gid, dir_fd=descriptor, follow_symlinks=False)
-  os.chown(folder, user.pw_uid, user.pw_gid)
-
-
-def take(folder, user, parent=None):
-  """Top down: nobody can add to what was taken, or swap it. The app still reads what its user could read."""
-  descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-  own(".", user, descriptor)
-  for entry in list(os.scandir(descriptor)):
-    if parent is None and entry.name in MARKERS:
-      remove(pathlib.Path(folder, entry.name))
-    elif entry.is_dir(follow_symlinks=False):
-      take(entry.name, user, descriptor)
-    else:
-      own(entry.name, user, descriptor)
-  os.close(descriptor)
-
-
-def own(name, user, parent):
-  """But not what was somebody else's: a hard link to it may have been laid here."""
-  status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-  if status.st_uid == user.pw_uid:
-    os.chown(name, 0, user.pw_gid, dir_fd=parent, follow_symlinks=False)
-    if not stat.S_ISLNK(status.st_mode):
-      os.chmod(name, (status.st_mode | (status.st_mode & 0o500) >> 3) & 0o755, dir_fd=parent)
 
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -1082,10 +1040,6 @@ def remove(path):
     shutil.rmtree(path)
   elif os.path.lexists(path):
     path.unlink()
-
-
-def is_inside(path, folder):
-  return (os.path.realpath(path) + "/").startswith(os.path.realpath(folder) + "/")
 
 
 def try_lock(path):
