@@ -577,10 +577,18 @@ class Target:
     for folder in (self.releases, self.venvs, self.wheels, self.log, self.tmp):
       folder.mkdir(parents=True, exist_ok=True)
     self.state.mkdir(mode=0o700, exist_ok=True)
+    ours = (self.home.parent, self.home, self.releases, self.venvs, self.wheels, self.log, self.state, self.tmp)
+    for folder in ours if self.user else ():
+      status = folder.stat()
+      if status.st_uid != 0 or status.st_mode & 0o022:
+        raise Refused("%s must be root's, and nobody else may write there" % folder)
     if not os.path.lexists(self.shared):
-      self.shared.mkdir()
+      new = self.home / "shared.new"
+      remove(new)
+      new.mkdir()
       if self.user:
-        os.lchown(self.shared, self.user.pw_uid, self.user.pw_gid)
+        os.lchown(new, self.user.pw_uid, self.user.pw_gid)
+      new.rename(self.shared)
 
   def end_orphans(self):
     """What a killed command had started may still be writing. It holds this lock, which it inherited."""
@@ -1159,9 +1167,9 @@ def send_logs(target, command):
 
 def print_verdict(verdict):
   """At most 2,000 bytes: the service keeps the beginning of what is printed and cuts the rest."""
-  reason, log = plain_text(verdict["reason"])[:400], plain_text(verdict.get("log", ""))
+  reason, log = plain_text(verdict["reason"]), plain_text(verdict.get("log", ""))
   for length in (1200, 800, 400, 200, 0):
-    said = dict(verdict, reason=reason, log=log[len(log) - length :] if length < len(log) else log)
+    said = dict(verdict, reason=reason[: 200 + length // 3], log=log[max(0, len(log) - length) :])
     said = {key: value for key, value in said.items() if value not in ("", {})}
     line = json.dumps(said, ensure_ascii=False).encode(errors="replace")
     if len(line) <= MAX_VERDICT_BYTES:

@@ -1,5 +1,14 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PublishedRelease } from './artifacts.ts'
@@ -112,6 +121,18 @@ describe.skipIf(!isPossible)('a folder that was the app’s user’s for a while
     const { verdict } = await target.run('prepare', await workshop.publishApp({ settings }, { platform }))
     expect(verdict.reason).toBe('the shared path "media/a/b" lies behind a link')
     expect(existsSync(join(outside, 'a'))).toBe(false)
+  })
+
+  it('is no place where the app’s user could have put what root goes by', async () => {
+    const other = await workshop.newTarget({ user: 'nobody' })
+    other.runAs(PYTHON, [])
+    mkdirSync(other.home, { recursive: true })
+    chownSync(other.home, NOBODY, NOBODY)
+    const { verdict } = await other.run('prepare', await withHook(''))
+    expect(verdict).toMatchObject({
+      outcome: 'refused',
+      reason: `${other.home} must be root's, and nobody else may write there`,
+    })
   })
 })
 
