@@ -370,6 +370,7 @@ def restart(target):
       os.killpg(process.pid, signal.SIGKILL)
       process.wait()
       if units:  # systemd goes on without the systemctl that asked; the way back would wait for the same
+        ask_systemd("stop", "--no-block", *units)
         ask_systemd("kill", "--signal=SIGKILL", *units)
       raise Failed("the restart did not end within %d s" % RESTART_SECONDS, log.tail())
     if code != 0:
