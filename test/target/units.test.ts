@@ -1,5 +1,5 @@
-import { chmodSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { chmodSync, rmSync, symlinkSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { OwnSystemd, whyNoSystemd } from './own-systemd.ts'
 import type { TestTarget } from './target.ts'
 import { server, Workshop } from './workshop.ts'
@@ -71,10 +71,14 @@ ${more.join('\n')}
     const pid = property('MainPID', 'web')
     const home = target.path('releases', release.id)
     expect(systemd.run('readlink', `/proc/${pid}/cwd`).trim()).toBe(home)
+    const next = await publish(`${WORKER}# next\n`)
+    await target.run('prepare', next, { token })
+    rmSync(target.path('current'))
+    symlinkSync(`releases/${next.id}`, target.path('current'))
     systemd.run('systemctl', 'kill', '--signal=USR1', 'worker')
-    const said = systemd.run('journalctl', '--unit=worker', '--output=cat', '--no-pager')
-    expect(said).toContain(`cwd ${home} `)
-    expect(said).not.toContain('/current')
+    const journal = () => systemd.run('journalctl', '--unit=worker', '--output=cat', '--no-pager')
+    await vi.waitFor(() => expect(journal()).toContain(`later ${home}/later.py`), 5000)
+    expect(journal()).toContain(`cwd ${home} prefix ${home}/.venv`)
   })
 
   it.each([
@@ -84,19 +88,16 @@ ${more.join('\n')}
       'import time\nprint("no such table: tea", flush=True)\ntime.sleep(987)',
       'the restart did not end within 3 s',
     ],
-  ])(
-    'go back when one %s, with its journal in the verdict and whole in the report',
-    async (_, worker, reason) => {
-      const good = await publish(`${WORKER}# good\n`)
-      await target.deploy(good, ++token)
-      const bad = await publish(worker)
-      const { verdict } = await target.deploy(bad, ++token)
-      expect(verdict).toMatchObject({ outcome: 'reverted', reason, current: good.id })
-      expect(verdict.log).toContain('no such table: tea')
-      expect(target.read('log/journal.log')).toContain('no such table: tea')
-      expect(property('ActiveState', 'worker')).toBe('active')
-    },
-  )
+  ])('go back when one %s, with its journal in the verdict and in a log', async (_, worker, reason) => {
+    const good = await publish(`${WORKER}# good\n`)
+    await target.deploy(good, ++token)
+    const bad = await publish(worker)
+    const { verdict } = await target.deploy(bad, ++token)
+    expect(verdict).toMatchObject({ outcome: 'reverted', reason, current: good.id })
+    expect(verdict.log).toContain('no such table: tea')
+    expect(target.read('log/journal.log')).toContain('no such table: tea')
+    expect(property('ActiveState', 'worker')).toBe('active')
+  })
 
   it('go back from a release that does not end when it is told to', async () => {
     const stubborn = await publish(`import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n${WORKER}`)
