@@ -357,10 +357,11 @@ def point_current(target, id):
 
 def restart(target):
   """Output goes to a file, never to our pipes: a daemon that kept one would hold the command open."""
-  units, command = target.config.get("units"), target.config.get("restart_command")
+  units, command = units_here(target), target.config.get("restart_command")
   if not units and not command:
     return
   if units:
+    ask_systemd("reset-failed", *units)  # a release that crashed in a loop has used up systemd's starts
     arguments = ["systemctl", "--no-ask-password", "restart", *units]
   else:
     arguments = ["/bin/sh", "-c", command]
@@ -373,9 +374,31 @@ def restart(target):
     except subprocess.TimeoutExpired:
       os.killpg(process.pid, signal.SIGKILL)
       process.wait()
+      if units:  # systemd goes on without the systemctl that asked; the way back would wait for the same
+        ask_systemd("stop", "--no-block", *units)
+        ask_systemd("kill", "--signal=SIGKILL", *units)
       raise Failed("the restart did not end within %d s" % RESTART_SECONDS, log.tail())
     if code != 0:
       raise Failed("the restart failed with exit code %d" % code, log.tail())
+
+
+def units_here(target):
+  """As systemd notes it: "-" before a name passes over a unit that this target does not have."""
+  units = target.config.get("units") or []
+  named = [(unit, unit[1:] if unit.startswith("-") else unit) for unit in units]
+  return [
+    name
+    for unit, name in named
+    if unit == name or ask_systemd("show", "--property=LoadState", "--value", name) != "not-found"
+  ]
+
+
+def ask_systemd(*arguments):
+  """What it says; nothing where it does not answer."""
+  with contextlib.suppress(OSError, subprocess.SubprocessError):
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    return subprocess.run(["systemctl", *arguments], timeout=10, **options).stdout.decode().strip()
+  return ""
 
 
 def prove_health(target, release):
@@ -448,10 +471,9 @@ def health_objection(target, url, id):
 
 def failed_unit(target):
   """A worker has no address to be asked at: it must not have died, nor be dying again and again."""
-  for unit in target.config.get("units") or ():
-    ask = ["systemctl", "show", "--property=ActiveState,SubState", unit]
-    said = subprocess.run(ask, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=10).stdout
-    if b"=failed" in said or b"=auto-restart" in said:
+  for unit in units_here(target):
+    said = ask_systemd("show", "--property=ActiveState,SubState", unit)
+    if "=failed" in said or "=auto-restart" in said:
       return "answers, but %s has failed" % unit
   return None
 
@@ -484,17 +506,15 @@ def listening_sockets(port):
 
 def app_log_since(target, sizes, began):
   """The app's own last words: what its logs gained since the restart."""
-  said = []
-  if target.config.get("units"):
-    units = ["--unit=" + unit for unit in target.config["units"]]
-    journal = ["journalctl", "--no-pager", "--output=cat", "--lines=20", "--since=@%d" % began, *units]
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-      output = subprocess.run(journal, stdout=subprocess.PIPE, timeout=10).stdout
-      said.append(output.decode(errors="replace").strip())
+  units = ["--unit=" + unit.lstrip("-") for unit in target.config.get("units") or []]
+  if units:
+    journal = ["journalctl", "--no-pager", "--output=cat", "--since=@%d" % began, *units]
+    with target.open_log("journal") as log, contextlib.suppress(OSError, subprocess.SubprocessError):
+      subprocess.run(journal, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=10)
   grown = {path: sizes.get(path, 0) for path in log_sizes(target)}
   grown = {path: begin for path, begin in grown.items() if path.lstat().st_size > begin}
   target.report.logs.update(grown)
-  return "\n".join(said + [last_lines(path, begin) for path, begin in grown.items()])
+  return "\n".join(last_lines(path, begin) for path, begin in grown.items())
 
 
 def log_sizes(target):
