@@ -580,7 +580,7 @@ class Target:
       raise Refused("another command is at work on this target: %s" % last_lines(path))
     os.ftruncate(self.lock, 0)
     os.write(self.lock, ("%s %s, process %d" % (command.action, command.release, os.getpid())).encode())
-    self.memory = self.recall()
+    self.memory, self.work_lock = self.recall(), None
     try:
       self.end_orphans()
       self.heed(command)
@@ -588,6 +588,8 @@ class Target:
       yield
       self.empty_tmp()
     finally:
+      if self.work_lock is not None:
+        os.close(self.work_lock)  # first, as the next command ends whoever still holds it
       os.close(self.lock)
 
   def empty_tmp(self):
@@ -618,8 +620,13 @@ class Target:
     def lock_or_kill():
       lock = try_lock(path)
       for process, _ in holders_of({os.path.realpath(path)}) if lock is None else ():
+<<<<<<< HEAD
         if process != os.getpid():
           with contextlib.suppress(ProcessLookupError):
+=======
+        with contextlib.suppress(ProcessLookupError):
+          if process != os.getpid():
+>>>>>>> proofs
             os.kill(process, signal.SIGKILL)
       return lock
 
