@@ -620,13 +620,8 @@ class Target:
     def lock_or_kill():
       lock = try_lock(path)
       for process, _ in holders_of({os.path.realpath(path)}) if lock is None else ():
-<<<<<<< HEAD
         if process != os.getpid():
           with contextlib.suppress(ProcessLookupError):
-=======
-        with contextlib.suppress(ProcessLookupError):
-          if process != os.getpid():
->>>>>>> proofs
             os.kill(process, signal.SIGKILL)
       return lock
 
