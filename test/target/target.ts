@@ -41,6 +41,8 @@ export interface Told {
 export class TestTarget {
   readonly root: string
   readonly home: string
+  /** Of the app that its restart command has started. */
+  readonly appPid: string
   readonly bucket: BucketAndMetadata
   config: Record<string, unknown>
   environment: Record<string, string>
@@ -57,6 +59,7 @@ export class TestTarget {
   constructor(root: string, bucket: BucketAndMetadata, config: Record<string, unknown>, python: string) {
     this.root = root
     this.home = join(root, 'opt/pybundle/guestbook')
+    this.appPid = join(root, 'app.pid')
     this.bucket = bucket
     mkdirSync(root, { recursive: true })
     this.config = {
@@ -212,9 +215,11 @@ export function freePort(): Promise<number> {
 
 /** Ends what a test's restart command has left running. */
 export function stopApp(target: TestTarget): void {
-  if (!target.has('shared/pid')) return
+  if (!existsSync(target.appPid)) return
+  const pid = Number(readFileSync(target.appPid, 'utf8'))
+  if (pid === 0) return // not written yet: and to kill 0 is to kill one's own process group
   try {
-    process.kill(Number(target.read('shared/pid')), 'SIGKILL')
+    process.kill(pid, 'SIGKILL')
   } catch {
     // It is gone already.
   }
