@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
@@ -89,6 +89,7 @@ export async function cutPowerAt(scene: Scene, step: Step): Promise<void> {
   delete target.environment.TRACE_DURABLE
   const python = (await thisPython()).executable
   execFileSync(python, ['-I', POWER_LOSS, target.home, durable, `${SEED} ${step.number}`])
+  rmSync(target.appPid, { force: true }) // nobody outlives a power cut, and its number may soon be another's
 }
 
 export async function fillDiskAt({ target, act }: Scene, step: Step) {

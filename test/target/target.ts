@@ -1,6 +1,6 @@
 import { type ChildProcess, type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -217,6 +217,7 @@ export function freePort(): Promise<number> {
 export function stopApp(target: TestTarget): void {
   if (!existsSync(target.appPid)) return
   const pid = Number(readFileSync(target.appPid, 'utf8'))
+  rmSync(target.appPid) // its number may soon be another's
   if (pid === 0) return // not written yet: and to kill 0 is to kill one's own process group
   try {
     process.kill(pid, 'SIGKILL')
