@@ -1,4 +1,4 @@
-"""How a target prepares a release: beside the running one, touching nothing live.
+"""How a target prepares a release beside the running one, and prunes what is over, touching nothing live.
 
 The other half of pybundle_target.py, which fetches it and runs it only if its sha256 is the one that the
 operator's document names. Root fetches, verifies, unpacks and links data here; whatever could run a line of
@@ -32,12 +32,16 @@ import zlib
 
 from pybundle_target import (
   MARKER,
+  MARKERS,
+  READY,
   Failed,
   Refused,
+  adopt_orphans,
   done,
+  entries,
   free_bytes,
-  is_inside,
   plain_environment,
+  processes,
   read_env_file,
   read_json,
   remove,
@@ -117,7 +121,7 @@ def place_release(target, record, code, venv):
   marker = {"release": id, "revision": record.get("revision"), "venv": venv, "app": app}
   marker.update(bundle=record["bundle"]["digest"], code=record["code"]["digest"])
   compile_code = [home / ".venv/bin/python", "-I", "-m", "compileall", "-qq", home]
-  with target.report.phase("hooks"), target.lent_to_user(home), target.open_log("prepare") as log:
+  with target.report.phase("hooks"), lent_to_user(target, home), target.open_log("prepare") as log:
     target.run_as_user(compile_code, home, plain_environment(target), log)
     target.report.say("preparing: %s" % (app["prepare_command"] or "nothing to run"))
     if app["prepare_command"] and run_hook(target, marker, "prepare_command", log) != 0:
@@ -174,6 +178,7 @@ def run_with_pip(target, python, pip, script, stdin, log):
   """What a script says that may import from the uploaded pip, as the app's user; None when it fails."""
   command = [python["path"], "-IS", "-c", script, pip_folder(target, pip)]
   streams = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": log}
+  adopt_orphans()
   said = subprocess.run(command, preexec_fn=target.become_user, **streams, **apart(target))
   return said.stdout if said.returncode == 0 else None
 
@@ -187,14 +192,64 @@ def link_shared_path(target, code, name):
   """A folder, unless a file is already there."""
   parts = safe_parts(name)
   shared, link = target.shared.joinpath(*parts), code.joinpath(*parts)
+  if not is_inside(link.parent, code):
+    raise Failed('the shared path "%s" lies behind a link' % name)
   with target.acting_as_user():
     if not os.path.lexists(shared):
       shared.mkdir(parents=True)
   link.parent.mkdir(parents=True, exist_ok=True)
-  if not is_inside(link.parent, code):
-    raise Failed('the shared path "%s" lies behind a link' % name)
   remove(link)
   os.symlink("../" * (len(parts) + 1) + "/".join(["shared", *parts]), link)
+
+
+def is_inside(path, folder):
+  return (os.path.realpath(path) + "/").startswith(os.path.realpath(folder) + "/")
+
+
+# --- Folders that are the user's for a while ------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def lent_to_user(target, folder):
+  """The user's while it is being made; root's, and read-only to the app, before it is used."""
+  if target.user:
+    give(folder, target.user)
+  try:
+    yield
+  finally:
+    if target.user:
+      take(folder, target.user)
+
+
+def give(folder, user):
+  """Bottom up: what is still to be given is in a folder of root's, where nobody can swap it."""
+  for _, folders, files, descriptor in os.fwalk(folder, topdown=False):
+    for name in folders + files:
+      os.chown(name, user.pw_uid, user.pw_gid, dir_fd=descriptor, follow_symlinks=False)
+  os.chown(folder, user.pw_uid, user.pw_gid)
+
+
+def take(folder, user, parent=None):
+  """Top down: nobody can add to what was taken, or swap it. The app still reads what its user could read."""
+  descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+  own(".", user, descriptor)
+  for entry in list(os.scandir(descriptor)):
+    if parent is None and entry.name in MARKERS:
+      remove(pathlib.Path(folder, entry.name))
+    elif entry.is_dir(follow_symlinks=False):
+      take(entry.name, user, descriptor)
+    else:
+      own(entry.name, user, descriptor)
+  os.close(descriptor)
+
+
+def own(name, user, parent):
+  """But not what was somebody else's: a hard link to it may have been laid here."""
+  status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+  if status.st_uid == user.pw_uid:
+    os.chown(name, 0, user.pw_gid, dir_fd=parent, follow_symlinks=False)
+    if not stat.S_ISLNK(status.st_mode):
+      os.chmod(name, (status.st_mode | (status.st_mode & 0o500) >> 3) & 0o755, dir_fd=parent)
 
 
 # --- The bundle: a stored zip of which only what is missing is fetched ---------------------------------
@@ -360,7 +415,7 @@ def build_venv(target, bundle, bytecode=True):
         mark_wheel(bundle.home(name))
       os.sync()  # else a virtualenv could outlive a power cut as ready, and its wheels as unmarked
   marker["bundles"] = marker["bundles"][-20:] + [bundle.pinned["digest"]]
-  write_json(target.venvs / id / ".ready", marker)
+  write_json(target.venvs / id / READY, marker)
   return id
 
 
@@ -490,7 +545,7 @@ def pip_venv(target, venv, bundle):
   pip = pip_folder(target, bundle.digest(bundle.pip))
   fill = [venv / "bin/python", "-I", "-c", INSTALL, pip]
   with target.open_log("install") as log:
-    with target.lent_to_user(venv):
+    with lent_to_user(target, venv):
       if target.run_as_user(fill, parts, environment, log) != 0:
         raise Failed("the bundle could not be installed", log.tail())
   shutil.rmtree(parts)
@@ -837,6 +892,54 @@ def script_template(pip):
     if found:
       return textwrap.dedent(found[1])
   raise Cannot("this pip writes scripts in a way of its own")
+
+
+# --- Prune ---------------------------------------------------------------------------------------------
+
+
+def prune(target):
+  """Keeps what is good, current, named by the environment or running, and what these need."""
+  keep = releases_to_keep(target)
+  discard_others(target, target.releases, keep)
+  venvs = {target.marker(id)["venv"] for id in keep if target.marker(id)} | running_below(target.venvs)
+  discard_others(target, target.venvs, venvs)
+  wheels = [wheel for marker in target.ready_venvs().values() for wheel in marker["wheels"]]
+  discard_others(target, target.wheels, wheels)
+  target.remember(good=[id for id in target.memory["good"] if id in keep])
+  return done("kept %s" % (" ".join(sorted(keep)) or "nothing"))
+
+
+def discard_others(target, folder, keep):
+  for path in entries(folder):
+    if path.name not in keep:
+      target.discard(path)
+
+
+def releases_to_keep(target):
+  state, current = target.read_state(), target.current()
+  keep = {state[word]["release"] for word in ("desired", "current", "previous") if state.get(word)}
+  keep |= {current, target.previous(current), target.memory["release"]}
+  keep |= set(target.memory["good"][: target.config["keep_releases"]])
+  return (keep | running_below(target.releases)) - {None}
+
+
+def running_below(folder):
+  """Names in `folder` in which a process works, which it has loaded, or from which it was started."""
+  found = set()
+  pattern = re.compile(re.escape(os.path.realpath(folder)) + "/([0-9a-f]{12})")
+  for process in processes():
+    with contextlib.suppress(OSError):
+      said = (process / "cmdline").read_text(errors="replace")
+      places = [os.readlink(process / "cwd"), said, *behind_links(said)]
+      places.append((process / "maps").read_text(errors="replace"))
+      found.update(pattern.findall("\n".join(places)))
+  return found
+
+
+def behind_links(said):
+  """Where the paths of a command line lead to, by links that somebody may have made by hand."""
+  paths = [pathlib.PurePath(word) for word in re.split(r"[\0=:,]", said[:4096]) if word.startswith("/")]
+  return {os.path.realpath(place) for path in paths for place in (path, *path.parents)}
 
 
 # --- Several processes ---------------------------------------------------------------------------------

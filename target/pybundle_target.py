@@ -42,6 +42,7 @@ import urllib.request
 
 LOCK_SECONDS = 120  # how long to wait for another command on this target
 RESTART_SECONDS = 90
+ANSWER_SECONDS = 5
 MIGRATION_POLL_SECONDS = 15
 FETCH_ATTEMPTS = 6
 MAX_VERDICT_BYTES = 2000
@@ -149,16 +150,8 @@ def status(target, command):
 
 
 def prune(target, command):
-  """Keeps what is good, current, named by the environment or running, and what these need."""
   with target.locked(command):
-    keep = releases_to_keep(target)
-    target.discard_others(target.releases, keep)
-    venvs = {target.marker(id)["venv"] for id in keep if target.marker(id)} | running_below(target.venvs)
-    target.discard_others(target.venvs, venvs)
-    wheels = [wheel for marker in target.ready_venvs().values() for wheel in marker["wheels"]]
-    target.discard_others(target.wheels, wheels)
-    target.remember(good=[id for id in target.memory["good"] if id in keep])
-    return done("kept %s" % (" ".join(sorted(keep)) or "nothing"))
+    return load_prepare_program(target).prune(target)
 
 
 ACTIONS = {
@@ -236,6 +229,7 @@ def nothing_to_migrate(target, release):
 
 def start_migration(target, rollout, release):
   migration_path(target, rollout).parent.mkdir(exist_ok=True)
+  sync_folder(target.state)  # else the first record would go with its folder when the power does
   lock = migration_lock(target)
   child = os.fork()
   if child == 0:
@@ -252,6 +246,7 @@ def start_migration(target, rollout, release):
 def run_migration(target, rollout, release, lock):
   """In a process of its own that holds nothing of the command's: not its pipes, not the machine lock."""
   log = target.open_log("migrate-" + rollout)
+  leave_unit("pybundle-migrate-%s.scope" % rollout)
   os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
   os.dup2(log.fileno(), 1)
   os.dup2(log.fileno(), 2)
@@ -268,6 +263,16 @@ def run_migration(target, rollout, release, lock):
     traceback.print_exc()
     record.update(status="failed", code=str(error))
   write_json(migration_path(target, rollout), dict(record, ended=utc_now()))
+
+
+def leave_unit(name):
+  """Where systemd is: the agent's unit may end with all that it has started, as the snap of it does."""
+  manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
+  move = ["StartTransientUnit", "ssa(sv)a(sa(sv))", name, "fail", "1", "PIDs", "au", "1", str(os.getpid()), "0"]
+  if os.path.isdir("/run/systemd/system") and os.geteuid() == 0:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+      quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+      subprocess.run(["busctl", "call", *manager, *move], timeout=10, **quiet)
 
 
 def wait_for_migration(target, rollout):
@@ -352,10 +357,11 @@ def point_current(target, id):
 
 def restart(target):
   """Output goes to a file, never to our pipes: a daemon that kept one would hold the command open."""
-  units, command = target.config.get("units"), target.config.get("restart_command")
+  units, command = units_here(target), target.config.get("restart_command")
   if not units and not command:
     return
   if units:
+    ask_systemd("reset-failed", *units)  # a release that crashed in a loop has used up systemd's starts
     arguments = ["systemctl", "--no-ask-password", "restart", *units]
   else:
     arguments = ["/bin/sh", "-c", command]
@@ -368,9 +374,31 @@ def restart(target):
     except subprocess.TimeoutExpired:
       os.killpg(process.pid, signal.SIGKILL)
       process.wait()
+      if units:  # systemd goes on without the systemctl that asked; the way back would wait for the same
+        ask_systemd("stop", "--no-block", *units)
+        ask_systemd("kill", "--signal=SIGKILL", *units)
       raise Failed("the restart did not end within %d s" % RESTART_SECONDS, log.tail())
     if code != 0:
       raise Failed("the restart failed with exit code %d" % code, log.tail())
+
+
+def units_here(target):
+  """As systemd notes it: "-" before a name passes over a unit that this target does not have."""
+  units = target.config.get("units") or []
+  named = [(unit, unit[1:] if unit.startswith("-") else unit) for unit in units]
+  return [
+    name
+    for unit, name in named
+    if unit == name or ask_systemd("show", "--property=LoadState", "--value", name) != "not-found"
+  ]
+
+
+def ask_systemd(*arguments):
+  """What it says; nothing where it does not answer."""
+  with contextlib.suppress(OSError, subprocess.SubprocessError):
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    return subprocess.run(["systemctl", *arguments], timeout=10, **options).stdout.decode().strip()
+  return ""
 
 
 def prove_health(target, release):
@@ -381,7 +409,7 @@ def prove_health(target, release):
   seconds, passes, pause = target.config["health_seconds"], 0, 0.2
   deadline = time.monotonic() + seconds
   while True:
-    objection = health_objection(target, url, release["release"])
+    objection = health_objection(target, url, release["release"]) or failed_unit(target)
     passes = 0 if objection else passes + 1
     if passes >= target.config["health_passes"]:
       return
@@ -397,16 +425,27 @@ def health_url(target, release):
     url = url and re.sub(r"\$\{(\w+)\}", lambda match: variables[match.group(1)], url)
   except KeyError as missing:
     raise Failed("health_url needs %s, which env_file does not set" % missing)
-  return url and url.rstrip("/") + "/" + release["app"]["health_path"].lstrip("/")
+  url = url and url.rstrip("/") + "/" + release["app"]["health_path"].lstrip("/")
+  if url and not is_address(url):
+    raise Failed("health_url is no address: %s" % url)
+  return url
+
+
+def is_address(url):
+  try:
+    parts = urllib.parse.urlsplit(url)
+    return bool(parts.hostname) and parts.port != 0
+  except ValueError:
+    return False
 
 
 def health_objection(target, url, id):
   """What speaks against it, or None."""
   parts = urllib.parse.urlsplit(url)
   kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-  connection = kind(parts.hostname, parts.port, timeout=5)
+  connection = kind(parts.hostname, parts.port)
   try:
-    with target.acting_as_user():
+    with target.acting_as_user(), time_limit(ANSWER_SECONDS):
       connection.request("GET", parts.path + ("?" + parts.query if parts.query else ""))
       answer = connection.getresponse()
       body = answer.read(4096).decode(errors="replace").strip()
@@ -430,6 +469,30 @@ def health_objection(target, url, id):
   return None
 
 
+def failed_unit(target):
+  """A worker has no address to be asked at: it must not have died, nor be dying again and again."""
+  for unit in units_here(target):
+    said = ask_systemd("show", "--property=ActiveState,SubState", unit)
+    if "=failed" in said or "=auto-restart" in said:
+      return "answers, but %s has failed" % unit
+  return None
+
+
+@contextlib.contextmanager
+def time_limit(seconds):
+  """For all of it: a time-out of sockets begins anew with each byte that an app may trickle."""
+
+  def give_up(*_):
+    raise TimeoutError("not within %d s" % seconds)
+
+  signal.signal(signal.SIGALRM, give_up)
+  signal.alarm(seconds)
+  try:
+    yield
+  finally:
+    signal.alarm(0)
+
+
 def listening_sockets(port):
   """On any address: whose process works elsewhere than below our releases does not count."""
   found = set()
@@ -443,17 +506,15 @@ def listening_sockets(port):
 
 def app_log_since(target, sizes, began):
   """The app's own last words: what its logs gained since the restart."""
-  said = []
-  if target.config.get("units"):
-    units = ["--unit=" + unit for unit in target.config["units"]]
-    journal = ["journalctl", "--no-pager", "--output=cat", "--lines=20", "--since=@%d" % began, *units]
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-      output = subprocess.run(journal, stdout=subprocess.PIPE, timeout=10).stdout
-      said.append(output.decode(errors="replace").strip())
+  units = ["--unit=" + unit.lstrip("-") for unit in target.config.get("units") or []]
+  if units:
+    journal = ["journalctl", "--no-pager", "--output=cat", "--since=@%d" % began, *units]
+    with target.open_log("journal") as log, contextlib.suppress(OSError, subprocess.SubprocessError):
+      subprocess.run(journal, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=10)
   grown = {path: sizes.get(path, 0) for path in log_sizes(target)}
   grown = {path: begin for path, begin in grown.items() if path.lstat().st_size > begin}
   target.report.logs.update(grown)
-  return "\n".join(said + [last_lines(path, begin) for path, begin in grown.items()])
+  return "\n".join(last_lines(path, begin) for path, begin in grown.items())
 
 
 def log_sizes(target):
@@ -461,30 +522,17 @@ def log_sizes(target):
   return {path: path.lstat().st_size for path in entries(target.log) if path.name not in ours}
 
 
-# --- Prune ---------------------------------------------------------------------------------------------
-
-
-def releases_to_keep(target):
-  state, current = target.read_state(), target.current()
-  keep = {state[word]["release"] for word in ("desired", "current", "previous") if state.get(word)}
-  keep |= {current, target.previous(current), target.memory["release"]}
-  keep |= set(target.memory["good"][: target.config["keep_releases"]])
-  return (keep | running_below(target.releases)) - {None}
-
-
-def running_below(folder):
-  """Names in `folder` in which a process works or from which it was started."""
-  found = set()
-  pattern = re.compile(re.escape(os.path.realpath(folder)) + "/([0-9a-f]{12})")
-  for process in processes():
-    with contextlib.suppress(OSError):
-      found.update(pattern.findall(os.readlink(process / "cwd")))
-      found.update(pattern.findall((process / "cmdline").read_text(errors="replace")))
-  return found
+# --- What else runs here -------------------------------------------------------------------------------
 
 
 def processes():
   return [path for path in entries(pathlib.Path("/proc")) if path.name.isdigit()]
+
+
+def parent_of(process):
+  with contextlib.suppress(OSError):
+    return int((process / "stat").read_bytes().rpartition(b")")[2].split()[1])
+  return None
 
 
 def holders_of(names):
@@ -498,8 +546,8 @@ def holders_of(names):
 # --- The target: its folders, its lock, its memory, its user -------------------------------------------
 
 
-# The last that is written of a release; without it nothing is prepared.
-MARKER = ".pybundle-release.json"
+# The last that is written of a release and of a virtualenv; without it nothing is prepared.
+MARKER, READY = MARKERS = (".pybundle-release.json", ".ready")
 
 
 class Target:
@@ -532,7 +580,7 @@ class Target:
       raise Refused("another command is at work on this target: %s" % last_lines(path))
     os.ftruncate(self.lock, 0)
     os.write(self.lock, ("%s %s, process %d" % (command.action, command.release, os.getpid())).encode())
-    self.memory = self.recall()
+    self.memory, self.work_lock = self.recall(), None
     try:
       self.end_orphans()
       self.heed(command)
@@ -540,6 +588,8 @@ class Target:
       yield
       self.empty_tmp()
     finally:
+      if self.work_lock is not None:
+        os.close(self.work_lock)  # first, as the next command ends whoever still holds it
       os.close(self.lock)
 
   def empty_tmp(self):
@@ -550,10 +600,18 @@ class Target:
     for folder in (self.releases, self.venvs, self.wheels, self.log, self.tmp):
       folder.mkdir(parents=True, exist_ok=True)
     self.state.mkdir(mode=0o700, exist_ok=True)
+    ours = (self.home.parent, self.home, self.releases, self.venvs, self.wheels, self.log, self.state, self.tmp)
+    for folder in ours if self.user else ():
+      status = folder.stat()
+      if status.st_uid != 0 or status.st_mode & 0o022:
+        raise Refused("%s must be root's, and nobody else may write there" % folder)
     if not os.path.lexists(self.shared):
-      self.shared.mkdir()
+      new = self.home / "shared.new"
+      remove(new)
+      new.mkdir()
       if self.user:
-        os.lchown(self.shared, self.user.pw_uid, self.user.pw_gid)
+        os.lchown(new, self.user.pw_uid, self.user.pw_gid)
+      new.rename(self.shared)
 
   def end_orphans(self):
     """What a killed command had started may still be writing. It holds this lock, which it inherited."""
@@ -563,7 +621,8 @@ class Target:
       lock = try_lock(path)
       for process, _ in holders_of({os.path.realpath(path)}) if lock is None else ():
         if process != os.getpid():
-          os.kill(process, signal.SIGKILL)
+          with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
       return lock
 
     self.work_lock = wait_for(LOCK_SECONDS, lock_or_kill)
@@ -614,19 +673,15 @@ class Target:
     return marker
 
   def ready_venvs(self):
-    markers = {venv.name: read_json(venv / ".ready") for venv in entries(self.venvs)}
+    markers = {venv.name: read_json(venv / READY) for venv in entries(self.venvs)}
     return {id: marker for id, marker in markers.items() if marker is not None}
 
-  def discard_others(self, folder, keep):
-    for path in entries(folder):
-      if path.name not in keep:
-        self.discard(path)
-
   def discard(self, path):
-    """Moved away first: a folder that is being removed is never seen half."""
+    """Moved away first, for good: a folder that is being removed is never seen half, nor after a power cut."""
     if os.path.lexists(path):
       grave = self.tmp / ("gone-" + path.name)
       path.rename(grave)
+      sync_folder(path.parent)
       remove(grave)
 
   def become_user(self):
@@ -653,23 +708,15 @@ class Target:
       os.setegid(0)
       os.setgroups(groups)
 
-  @contextlib.contextmanager
-  def lent_to_user(self, folder):
-    """The user's while it is being made; root's, and read-only to the app, before it is used."""
-    if self.user:
-      give(folder, self.user.pw_uid, self.user.pw_gid)
-    try:
-      yield
-    finally:
-      if self.user:
-        give(folder, 0, 0)
-
   def run_as_user(self, command, cwd, environment, log, inherits=None):
     """In our process group, which the agent kills as one; its output never holds our pipes."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
     lock = self.work_lock if inherits is None else inherits
     settings = {"cwd": cwd, "env": environment, "pass_fds": (lock,), "preexec_fn": self.become_user}
-    return subprocess.Popen(command, **streams, **settings).wait()
+    adopt_orphans()
+    code = subprocess.Popen(command, **streams, **settings).wait()
+    end_children()
+    return code
 
   def log_path(self, name):
     return self.log / (name + ".log")
@@ -709,15 +756,33 @@ def find_user(name):
   return user
 
 
-def give(folder, uid, gid):
-  """Bottom up and by descriptor: neither the old nor the new owner can lead it astray with a link."""
-  for _, folders, files, descriptor in os.fwalk(folder, topdown=False, follow_symlinks=False):
-    for name in folders + files:
-      os.chown(name, uid, gid, dir_fd=descriptor, follow_symlinks=False)
-      mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
-      if not stat.S_ISLNK(mode) and mode & 0o7022:
-        os.chmod(name, mode & 0o755, dir_fd=descriptor)
-  os.chown(folder, uid, gid, follow_symlinks=False)
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans():
+  """From now on a process whose parent ends becomes a child of this one, on Linux."""
+  import ctypes  # takes long, and not every command needs it
+
+  with contextlib.suppress(OSError, AttributeError):
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_children():
+  """What a hook left in the background would go on writing into what is no longer its user's."""
+  deadline = time.monotonic() + 10
+  while True:
+    with contextlib.suppress(ChildProcessError):
+      while os.waitpid(-1, os.WNOHANG)[0]:
+        pass
+    children = [process for process in processes() if parent_of(process) == os.getpid()]
+    if not children:
+      return
+    if time.monotonic() > deadline:
+      raise Failed("what a hook left running could not be ended")
+    for child in children:
+      with contextlib.suppress(ProcessLookupError):
+        os.kill(int(child.name), signal.SIGKILL)
+    time.sleep(0.01)
 
 
 def run_hook(target, release, name, log, inherits=None):
@@ -744,10 +809,16 @@ def read_env_file(target):
   path = target.root + target.config["env_file"]
   own = path.startswith("%s/" % target.shared)
   try:
-    with target.acting_as_user() if own else contextlib.suppress(), open(path, encoding="utf-8") as file:
+    with target.acting_as_user() if own else contextlib.suppress():
+      descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(descriptor, encoding="utf-8") as file:
+      if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise ValueError("it is no plain file")
       lines = [line.strip() for line in file]
-  except OSError as error:
-    raise Failed("env_file %s cannot be read: %s" % (path, error.strerror))
+    if any("\0" in line for line in lines):
+      raise ValueError("it has null characters")
+  except (OSError, ValueError) as error:
+    raise Failed("env_file %s cannot be read: %s" % (path, getattr(error, "strerror", 0) or error))
   pairs = [line.partition("=") for line in lines if "=" in line and line[0] not in "#;"]
   return {key.strip(): re.sub(r"^([\"'])(.*)\1$", r"\2", value.strip()) for key, _, value in pairs}
 
@@ -787,12 +858,11 @@ class Aws:
         with open_url(url, self.sign(service, method, url, wanted, body), method, 30, body) as answer:
           return receive(answer)
       except urllib.error.HTTPError as error:
-        found = re.search(rb'<Code>(\w+)</Code>|"__type": ?"(?:[\w.]+#)?(\w+)"', error.read(1 << 16))
-        problem = "%d %s" % (error.code, (found[1] or found[2]).decode() if found else error.reason)
-        if error.code == 404:
+        problem, said = read_refusal(error)
+        if error.code == 404 and "NoSuchBucket" not in problem:
           return None
         if not self.can_mend(problem, error.headers["Date"]):
-          raise Failed('%s refused "%s": %s' % (service.upper(), what, problem))
+          raise Failed('%s refused "%s": %s%s' % (service.upper(), what, problem, said))
       except (OSError, http.client.HTTPException) as error:
         if getattr(error, "errno", None) in LOCAL_ERRORS:
           raise
@@ -801,18 +871,29 @@ class Aws:
     raise Failed('"%s" could not be fetched: %s' % (what, problem))
 
   def can_mend(self, problem, server_date):
-    if "RequestTimeTooSkewed" in problem or "InvalidSignature" in problem:
+    if server_date and ("RequestTimeTooSkewed" in problem or "InvalidSignature" in problem):
       self.clock_offset = email.utils.parsedate_to_datetime(server_date) - now()
       return True
     if "Expired" in problem or "InvalidToken" in problem or "UnrecognizedClient" in problem:
       self.credentials = None
       return True
-    return problem.startswith(("5", "429")) or "Throttling" in problem
+    return problem.startswith(("5", "429")) or "Throttling" in problem or "RequestTimeout" in problem
 
   def sign(self, service, method, url, headers, body):
     self.credentials = self.credentials or read_role()
     when = now() + self.clock_offset
     return signed_headers(method, url, headers, self.credentials, self.region, when, body, service)
+
+
+def read_refusal(error):
+  """Its number and code; what else is known, as which key may not be used, or where the bucket is."""
+  body = error.read(1 << 16).decode(errors="replace")
+  code = re.search(r'<Code>([\w.]+)</Code>|"__type": ?"(?:[\w.]+#)?(\w+)"', body)
+  said = re.search(r'<Message>([^<]+)|"[mM]essage": ?"([^"]+)', body)
+  region = error.headers["x-amz-bucket-region"]
+  more = [said and (said[1] or said[2]), region and "the bucket is in %s" % region]
+  problem = "%d %s" % (error.code, (code[1] or code[2]) if code else error.reason)
+  return problem, "".join(": %s" % text[:250] for text in more if text)
 
 
 # Of this machine, not of the way to AWS: a full disk, a quota, a file system that became read-only.
@@ -881,7 +962,10 @@ def read_role():
       headers = {"X-aws-ec2-metadata-token": token}
       roles = base + "/latest/meta-data/iam/security-credentials/"
       name = open_url(roles, headers).read().decode().split("\n")[0]
-      return json.loads(open_url(roles + name, headers).read())
+      role = json.loads(open_url(roles + name, headers).read())
+      if "AccessKeyId" not in role:
+        raise Failed("the instance's role cannot be used: %s" % (role.get("Message") or role.get("Code")))
+      return role
     except (OSError, http.client.HTTPException, ValueError) as error:
       problem = error
       if getattr(error, "code", 0) == 404:
@@ -895,10 +979,17 @@ def attempts():
     yield attempt
 
 
+class StayHere(urllib.request.HTTPRedirectHandler):
+  """What is signed for one place is not to be sent to another."""
+
+  def redirect_request(self, *_):
+    return None
+
+
 def open_url(url, headers, method="GET", seconds=30, body=b""):
   """A proxy of the environment is for the way to S3; plain http never leaves this network."""
   proxies = {kind: proxy for kind, proxy in urllib.request.getproxies().items() if kind == "https"}
-  opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+  opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), StayHere)
   request = urllib.request.Request(url, body or None, headers, method=method)
   return opener.open(request, timeout=seconds)
 
@@ -941,18 +1032,25 @@ def sha256_of(content):
 
 
 def read_json(path):
-  """None when it is not there."""
+  """None when it is not there, or is not what write_json wrote: the app's user may have been in its folder."""
   try:
-    return json.loads(path.read_text("utf-8"))
-  except (FileNotFoundError, NotADirectoryError):
-    return None
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+  except OSError as error:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+      return None
+    raise
+  with open(descriptor, "rb") as file:
+    status = os.fstat(descriptor)
+    own = stat.S_ISREG(status.st_mode) and (status.st_uid, status.st_nlink) == (os.geteuid(), 1)
+    return json.loads(file.read()) if own else None
 
 
 def write_json(path, content):
-  """The old content or the new one, also after a power cut."""
+  """The old content or the new one, also after a power cut. Never through what is there."""
   new = path.parent / (path.name + ".new")
-  with new.open("w", encoding="utf-8") as file:
-    json.dump(content, file)
+  remove(new)
+  with new.open("x", encoding="utf-8") as file:
+    file.write(json.dumps(content))
     file.flush()
     os.fsync(file.fileno())
   new.replace(path)
@@ -974,10 +1072,6 @@ def remove(path):
     shutil.rmtree(path)
   elif os.path.lexists(path):
     path.unlink()
-
-
-def is_inside(path, folder):
-  return (os.path.realpath(path) + "/").startswith(os.path.realpath(folder) + "/")
 
 
 def try_lock(path):
@@ -1097,9 +1191,9 @@ def send_logs(target, command):
 
 def print_verdict(verdict):
   """At most 2,000 bytes: the service keeps the beginning of what is printed and cuts the rest."""
-  reason, log = plain_text(verdict["reason"])[:400], plain_text(verdict.get("log", ""))
+  reason, log = plain_text(verdict["reason"]), plain_text(verdict.get("log", ""))
   for length in (1200, 800, 400, 200, 0):
-    said = dict(verdict, reason=reason, log=log[len(log) - length :] if length < len(log) else log)
+    said = dict(verdict, reason=reason[: 200 + length // 3], log=log[max(0, len(log) - length) :])
     said = {key: value for key, value in said.items() if value not in ("", {})}
     line = json.dumps(said, ensure_ascii=False).encode(errors="replace")
     if len(line) <= MAX_VERDICT_BYTES:

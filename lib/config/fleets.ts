@@ -23,7 +23,7 @@ export interface FleetConfig {
   /** `<base>/<app>/` holds everything of the app on a target. */
   base: string
   user: string
-  /** What is restarted on activation: units of systemd, or whatever `restartCommand` restarts. */
+  /** What is restarted on activation: units of systemd ("-" before one that may be missing), or whatever `restartCommand` restarts. */
   units: string[]
   restartCommand?: string | undefined
   envFile?: string | undefined
@@ -59,7 +59,9 @@ const fleet = table({
   }),
   base: absolutePath('the folder on a target in which apps live').default('/opt/pybundle'),
   user: text("the app's user on a target").regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'is not the name of a user'),
-  units: listOf(text('the name of a unit').regex(/^[\w@.:-]+$/, 'is not a unit'), 'units').default([]),
+  units: listOf(text('the name of a unit').regex(/^-?[\w@.:][\w@.:-]*$/, 'is not a unit'), 'units').default(
+    [],
+  ),
   restart_command: text('a command').optional(),
   env_file: absolutePath('the path of a file on a target').optional(),
   installer: z.enum(['links', 'pip'], { error: 'must be "links" or "pip"' }).default('links'),

@@ -97,7 +97,7 @@ function stepScript(settings: Record<string, unknown>): string[] {
   return [
     ...parameters,
     `export PYBUNDLE_CONFIG=${quoteForShell(JSON.stringify(settings))}`,
-    "exec python3 -I /dev/fd/3 3<<'PYBUNDLE_TARGET'",
+    "exec python3 -I -X utf8 /dev/fd/3 3<<'PYBUNDLE_TARGET'",
     ...PROGRAM.trimEnd().split('\n'),
     'PYBUNDLE_TARGET',
   ]

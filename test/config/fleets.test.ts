@@ -39,6 +39,7 @@ describe("the operator's configuration", () => {
     ['user', '', "user: is missing; must be the app's user on a target"],
     ['tags', '{}', 'tags: is empty: every instance of the account would be a target'],
     ['units', '', 'units: is missing; name the units to restart, or a "restart_command"'],
+    ['units', '["--no-block"]', 'units[0]: is not a unit'],
     ['restart_command', '"x"', 'restart_command: stands beside "units": say one of them'],
     ['waves', '[]', 'waves: is empty; the shortest is ["100%"]'],
     ['waves', '[1, 5]', 'waves[1]: must be "100%": the last wave reaches all'],

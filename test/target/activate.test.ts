@@ -17,6 +17,19 @@ beforeAll(async () => {
 })
 afterAll(() => workshop.close())
 
+const TRICKLING = `
+import os, socket, time
+listening = socket.create_server(("127.0.0.1", int(os.environ["PORT"])), reuse_port=True)
+while True:
+    connection = listening.accept()[0]
+    try:
+        connection.send(b"HTTP/1.1 200 OK\\r\\nX-Tea: ")
+        while connection.send(b"x"):
+            time.sleep(0.1)
+    except OSError:
+        pass
+`
+
 async function served(from = target): Promise<string | null> {
   const port = /PORT="(\d+)"/.exec(from.readFile('etc/guestbook.env'))?.[1]
   return (await fetch(`http://127.0.0.1:${port}/`)).headers.get('x-release')
@@ -104,6 +117,19 @@ describe('activate', () => {
     expect(spawnSync('pgrep', ['-f', '^sleep 987$']).status).toBe(1)
   })
 
+  it('goes back from a release whose answer never ends', async () => {
+    await target.deploy(good, 9)
+    target.alterProgram('ANSWER_SECONDS = 5', 'ANSWER_SECONDS = 1')
+    const { verdict, seconds } = await target.deploy(
+      await workshop.publishApp({ files: { 'serve.py': TRICKLING } }),
+      9,
+    )
+    target.alterProgram('ANSWER_SECONDS = 1', 'ANSWER_SECONDS = 5')
+    expect(verdict).toMatchObject({ outcome: 'reverted', current: good.id })
+    expect(verdict.reason).toContain('does not answer (not within 1 s)')
+    expect(seconds).toBeLessThan(10)
+  })
+
   it('is not held up by a restart command whose daemon keeps its output open', async () => {
     const { config } = target
     target.config = { ...config, restart_command: `sleep 9 & ${config.restart_command}` }
@@ -149,6 +175,18 @@ describe('activate', () => {
       reason: "health_url needs 'TEAPOT', which env_file does not set",
     })
   })
+
+  it.each(['http://127.0.0.1:tea', 'http://:8000'])(
+    'switches nothing where health_url is %s',
+    async (url) => {
+      const { config } = target
+      await target.deploy(good, 15)
+      target.config = { ...config, health_url: url }
+      const { verdict } = await target.deploy(await workshop.publishApp({ says: 'no address' }), 16)
+      target.config = config
+      expect(verdict).toMatchObject({ current: good.id, reason: `health_url is no address: ${url}/` })
+    },
+  )
 
   it('refuses once the rollout is over', async () => {
     const release = await workshop.publishApp({ says: 'too late' })

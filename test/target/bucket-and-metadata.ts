@@ -7,7 +7,15 @@ import { openCredentialStore } from '../../local/credentials.ts'
 import { type Service, ServiceError, startEndpoint } from '../../local/http/endpoint.ts'
 
 /** What goes wrong with the next answers, one each; undefined: nothing. */
-export type Fault = 'unavailable' | 'cut' | 'skewed' | 'expired' | undefined
+export type Fault =
+  | 'unavailable'
+  | 'cut'
+  | 'skewed'
+  | 'expired'
+  | 'denied'
+  | 'elsewhere'
+  | 'no bucket'
+  | undefined
 
 export interface BucketAndMetadata {
   /** As the target program's environment names them. */
@@ -19,6 +27,8 @@ export interface BucketAndMetadata {
   keys(): string[]
   /** Whether the instance has a role at all. */
   hasRole: boolean
+  /** Whether EC2 may assume it. */
+  isRoleUsable: boolean
   /** Keys in the order they were fetched. */
   fetched: string[]
   /** Of the bodies of all answers. */
@@ -62,10 +72,14 @@ export async function startBucketAndMetadata(folder: string): Promise<BucketAndM
     response.end(JSON.stringify({ Content: JSON.stringify(prepareDocumentContent()) }))
   }
   const endpoint = await startEndpoint({ port: 0, credentials, services: { s3, ssm } })
-  const metadata = await startMetadata(() => (server.hasRole ? credentials.issue('target', 3600) : undefined))
+  const metadata = await startMetadata(() => {
+    if (!server.hasRole) return undefined
+    return server.isRoleUsable ? credentials.issue('target', 3600) : 'refused'
+  })
 
   const server: BucketAndMetadata = {
     hasRole: true,
+    isRoleUsable: true,
     environment: { AWS_ENDPOINT_URL: endpoint.url, AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata.url },
     put(key, body) {
       const stored = { key, versionId: `v${objects.length}`, body: Buffer.from(body) }
@@ -104,12 +118,21 @@ function answerRange(range: string | undefined, body: Buffer, response: ServerRe
   return part.length
 }
 
-function errorBody(code: string): string {
-  return `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code></Error>`
+function errorBody(code: string, message = ''): string {
+  const said = message && `<Message>${message}</Message>`
+  return `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code>${said}</Error>`
 }
 
 function answerFault(fault: Fault, response: ServerResponse, body?: Buffer, range?: string): boolean {
   if (fault === 'unavailable') response.writeHead(503).end(errorBody('SlowDown'))
+  if (fault === 'denied') {
+    response.writeHead(403).end(errorBody('AccessDenied', 'the-role may not perform: kms:Decrypt'))
+  }
+  if (fault === 'elsewhere') {
+    const headers = { 'x-amz-bucket-region': 'us-east-1', location: '/the-bucket/elsewhere' }
+    response.writeHead(301, headers).end(errorBody('PermanentRedirect'))
+  }
+  if (fault === 'no bucket') response.writeHead(404).end(errorBody('NoSuchBucket'))
   if (fault === 'expired') response.writeHead(400).end(errorBody('ExpiredToken'))
   if (fault === 'skewed') response.writeHead(403).end(errorBody('RequestTimeTooSkewed'))
   if (fault === 'cut') {
@@ -134,7 +157,7 @@ const ROLES = '/latest/meta-data/iam/security-credentials/'
 
 /** IMDSv2: nothing without a token. */
 async function startMetadata(
-  issue: () => Issued | undefined,
+  issue: () => Issued | 'refused' | undefined,
 ): Promise<{ url: string; close(): Promise<void> }> {
   const server = createServer((request, response) => {
     if (request.method === 'PUT' && request.url === '/latest/api/token') return response.end('a-token')
@@ -142,6 +165,10 @@ async function startMetadata(
     const issued = issue()
     if (!issued || !request.url?.startsWith(ROLES)) return response.writeHead(404).end()
     if (request.url === ROLES) return response.end('the-role')
+    if (issued === 'refused') {
+      const said = { Code: 'AssumeRoleUnauthorizedAccess', Message: 'EC2 cannot assume the role the-role.' }
+      return response.end(JSON.stringify(said))
+    }
     const { accessKeyId, secretAccessKey, sessionToken } = issued
     response.end(
       JSON.stringify({ AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, Token: sessionToken }),

@@ -106,6 +106,27 @@ describe('fetching', () => {
     )
   })
 
+  it.each([
+    ['denied', '403 AccessDenied: the-role may not perform: kms:Decrypt'],
+    ['elsewhere', '301 PermanentRedirect: the bucket is in us-east-1'],
+    ['no bucket', '404 NoSuchBucket'],
+  ] as const)('says what S3 says where it is %s, and asks nowhere else', async (fault, said) => {
+    const release = await publish(fault)
+    const before = workshop.bucket.fetched.length
+    workshop.bucket.faults.push(fault)
+    const { verdict } = await target.run('prepare', release)
+    const key = `the-bucket/staging/guestbook/releases/${release.id}.json`
+    expect(verdict).toMatchObject({ outcome: 'failed', reason: `S3 refused "${key}": ${said}` })
+    expect(workshop.bucket.fetched).toHaveLength(before + 1)
+  })
+
+  it('says so when the instance’s role cannot be used', async () => {
+    workshop.bucket.isRoleUsable = false
+    const { verdict } = await target.run('prepare', await publish('unusable role'))
+    workshop.bucket.isRoleUsable = true
+    expect(verdict.reason).toBe("the instance's role cannot be used: EC2 cannot assume the role the-role.")
+  })
+
   it('says so when the instance has no role', async () => {
     workshop.bucket.hasRole = false
     const { verdict } = await target.run('prepare', await publish('no role'))

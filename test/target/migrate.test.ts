@@ -96,6 +96,14 @@ describe('migrate', () => {
     expect(target.has('releases', release.id, 'ended')).toBe(true)
   })
 
+  it('is over when its command is, whatever that has left in the background', async () => {
+    const release = await prepared(['migrate_command = "sleep 600 & true"'])
+    for (const rollout of ['20261122t101506z-00000006', '20261122t101507z-00000007']) {
+      const { verdict } = await target.run('migrate', release, { token, rollout })
+      expect(verdict).toMatchObject({ outcome: 'done', reason: 'migrated' })
+    }
+  })
+
   it('leaves nobody in the belief that an interrupted migration was made', async () => {
     const rollout = '20261122t101505z-00000005'
     const release = await prepared(['migrate_command = "echo half; kill -9 $PPID; exit 0"'])

@@ -297,4 +297,11 @@ describe('a shared folder', () => {
     expect(readFileSync(target.path('log/deploy.log'), 'utf8')).toContain('done. prepared')
     expect(lstatSync(target.path('shared/uploads')).isSymbolicLink()).toBe(true)
   })
+
+  it('fits its verdict into what the agent keeps, whatever a hook says', async () => {
+    const release = await publish({}, [`prepare_command = "yes ${'🍵'.repeat(600)} | head -50; false"`])
+    const { verdict, output } = await target.run('prepare', release)
+    expect(verdict.reason).toContain('prepare_command failed: yes 🍵')
+    expect(Buffer.byteLength(output)).toBeLessThanOrEqual(2001)
+  })
 })

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { symlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PublishedRelease } from './artifacts.ts'
 import { asOrdinaryUser, type TestTarget } from './target.ts'
@@ -42,6 +44,19 @@ describe('prune', () => {
     expect(verdict.outcome).toBe('done')
     expect((await left()).prepared).toEqual([second()?.id, third()?.id].sort())
     expect((await left()).venvs).toBe(1)
+  })
+
+  it('keeps what a process was started from by a link that somebody has made', async () => {
+    const release = await workshop.publishApp({ says: 'linked', files: { 'wait.sh': 'read forever' } })
+    await target.run('prepare', release, { token: 4 })
+    const link = join(target.root, 'by-hand')
+    symlinkSync(target.path('releases', release.id), link)
+    const [command = 'sh', ...args] = [...(await asOrdinaryUser()), 'sh', join(link, 'wait.sh')]
+    const running = spawn(command, args, { cwd: '/' })
+    await target.run('prune', undefined, { token: 4 })
+    const kept = (await left()).prepared
+    running.kill('SIGKILL')
+    expect(kept).toContain(release.id)
   })
 
   it('keeps what a process works in', async () => {

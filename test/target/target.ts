@@ -1,6 +1,6 @@
 import { type ChildProcess, type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -41,6 +41,8 @@ export interface Told {
 export class TestTarget {
   readonly root: string
   readonly home: string
+  /** Of the app that its restart command has started. */
+  readonly appPid: string
   readonly bucket: BucketAndMetadata
   config: Record<string, unknown>
   environment: Record<string, string>
@@ -57,6 +59,7 @@ export class TestTarget {
   constructor(root: string, bucket: BucketAndMetadata, config: Record<string, unknown>, python: string) {
     this.root = root
     this.home = join(root, 'opt/pybundle/guestbook')
+    this.appPid = join(root, 'app.pid')
     this.bucket = bucket
     mkdirSync(root, { recursive: true })
     this.config = {
@@ -89,7 +92,7 @@ export class TestTarget {
     const program = readFileSync(PROGRAM, 'utf8')
     writeFileSync(
       this.#script,
-      `exec ${python} -I ${runner} 3<<'PYBUNDLE_TARGET'\n${program}\nPYBUNDLE_TARGET\n`,
+      `exec ${python} -I -X utf8 ${runner} 3<<'PYBUNDLE_TARGET'\n${program}\nPYBUNDLE_TARGET\n`,
     )
   }
 
@@ -212,9 +215,12 @@ export function freePort(): Promise<number> {
 
 /** Ends what a test's restart command has left running. */
 export function stopApp(target: TestTarget): void {
-  if (!target.has('shared/pid')) return
+  if (!existsSync(target.appPid)) return
+  const pid = Number(readFileSync(target.appPid, 'utf8'))
+  rmSync(target.appPid) // its number may soon be another's
+  if (pid === 0) return // not written yet: and to kill 0 is to kill one's own process group
   try {
-    process.kill(Number(target.read('shared/pid')), 'SIGKILL')
+    process.kill(pid, 'SIGKILL')
   } catch {
     // It is gone already.
   }

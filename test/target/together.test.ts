@@ -29,4 +29,12 @@ describe('two commands at once', () => {
     }
     expect(readdirSync(target.path('tmp'))).toEqual([])
   })
+
+  it('and who has done its work, but has not said so yet, is not ended as a leftover of it', async () => {
+    const slow = await workshop.newTarget()
+    slow.alterProgram('      os.close(self.lock)\n', '      os.close(self.lock)\n      time.sleep(0.5)\n')
+    const release = await workshop.publishApp({ says: 'slow' })
+    const prepared = await Promise.all([1, 2].map(() => slow.run('prepare', release)))
+    expect(prepared.map(({ exitCode }) => exitCode)).toEqual([0, 0])
+  })
 })

@@ -46,7 +46,7 @@ export class Workshop {
     const port = await freePort()
     const target = await this.newTarget({ health_passes: 1 })
     const script = join(target.root, 'restart.sh')
-    writeFileSync(script, restartScript(target.home))
+    writeFileSync(script, restartScript(target))
     Object.assign(target.config, {
       restart_command: `sh ${script}`,
       env_file: '/etc/guestbook.env',
@@ -81,16 +81,19 @@ export function project(settings: string[] = []): string {
   return ['[tool.pybundle]', 'app = "guestbook"', ...settings, ''].join('\n')
 }
 
-/** Keeps its own output out of ours, as a restart command that starts a daemon ought to. */
-function restartScript(home: string): string {
+/**
+ * Keeps its own output out of ours, as a restart command that starts a daemon ought to. The process id stands beside the
+ * target's folder, whose files a test may cut short: half a number would be another process.
+ */
+function restartScript({ home, appPid }: TestTarget): string {
   return `
 cd ${home}
-[ ! -f shared/pid ] || kill -9 "$(cat shared/pid)" 2>/dev/null
+[ ! -f ${appPid} ] || kill -9 "$(cat ${appPid})" 2>/dev/null
 [ -L current ] || exit 0
 cd -P current
 . ../../../../../etc/guestbook.env
 PORT=$PORT ./.venv/bin/python -u serve.py >>${home}/log/web.log 2>&1 </dev/null &
-echo $! >${home}/shared/pid
+echo $! >${appPid}
 `
 }
 

@@ -1,0 +1,143 @@
+import { chmodSync, rmSync, symlinkSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { OwnSystemd, whyNoSystemd } from './own-systemd.ts'
+import type { TestTarget } from './target.ts'
+import { server, Workshop } from './workshop.ts'
+
+const objection = whyNoSystemd()
+if (objection) console.warn(`${objection}: restarting units was not tried`)
+
+describe.skipIf(objection !== undefined)('systemd units', () => {
+  let workshop: Workshop
+  let systemd: OwnSystemd
+  let target: TestTarget
+  let token = 0
+  beforeAll(async () => {
+    workshop = await Workshop.open('units')
+    chmodSync(workshop.folder, 0o755)
+    systemd = new OwnSystemd(workshop.folder)
+    target = await workshop.newServingTarget({
+      health_seconds: 2,
+      restart_command: null,
+      units: ['web.service', '-beat.service', 'worker.service'],
+    })
+    systemd.writeUnit('web.service', unit('.venv/bin/python -u serve.py', 'Restart=always'))
+    systemd.writeUnit('worker.service', unit('.venv/bin/python -u worker.py', 'Type=notify'))
+    await systemd.start()
+    target.runAs('/usr/bin/python3', systemd.prefix)
+    target.alterProgram('RESTART_SECONDS = 90', 'RESTART_SECONDS = 3')
+  })
+  afterAll(async () => {
+    await systemd?.stop()
+    await workshop?.close()
+  })
+
+  function unit(command: string, ...more: string[]): string {
+    return `[Unit]
+DefaultDependencies=no
+[Service]
+User=nobody
+WorkingDirectory=${target.path('current')}
+EnvironmentFile=${target.root}/etc/guestbook.env
+ExecStart=/bin/sh -c 'exec ${command}'
+${more.join('\n')}
+`
+  }
+
+  function publish(worker = WORKER, serve = server(200, 'hello')) {
+    return workshop.publishApp({ files: { 'serve.py': serve, 'worker.py': worker, 'later.py': '' } })
+  }
+
+  const property = (name: string, unit: string) =>
+    systemd.run('systemctl', 'show', `--property=${name}`, '--value', unit).trim()
+
+  it('are all restarted, and one that is optional and missing is passed over', async () => {
+    const first = await publish()
+    const { verdict } = await target.deploy(first, ++token)
+    expect(verdict).toMatchObject({ outcome: 'done', current: first.id })
+    const before = ['web', 'worker'].map((name) => property('MainPID', name))
+    const second = await publish(`${WORKER}# second\n`)
+    expect((await target.deploy(second, ++token)).verdict).toMatchObject({
+      outcome: 'done',
+      current: second.id,
+    })
+    const after = ['web', 'worker'].map((name) => property('MainPID', name))
+    expect(after.filter((pid) => pid === '0' || before.includes(pid))).toEqual([])
+  })
+
+  it('run with resolved paths: after the next switch, what is imported late is still the old release’s', async () => {
+    const release = await publish(`${WORKER}# resolved\n`)
+    await target.deploy(release, ++token)
+    const pid = property('MainPID', 'web')
+    const home = target.path('releases', release.id)
+    expect(systemd.run('readlink', `/proc/${pid}/cwd`).trim()).toBe(home)
+    const next = await publish(`${WORKER}# next\n`)
+    await target.run('prepare', next, { token })
+    rmSync(target.path('current'))
+    symlinkSync(`releases/${next.id}`, target.path('current'))
+    systemd.run('systemctl', 'kill', '--signal=USR1', 'worker')
+    const journal = () => systemd.run('journalctl', '--unit=worker', '--output=cat', '--no-pager')
+    await vi.waitFor(() => expect(journal()).toContain(`later ${home}/later.py`), 5000)
+    expect(journal()).toContain(`cwd ${home} prefix ${home}/.venv`)
+  })
+
+  it.each([
+    ['fails to start', 'raise SystemExit("no such table: tea")', 'the restart failed with exit code 1'],
+    [
+      'hangs while it starts',
+      'import time\nprint("no such table: tea", flush=True)\ntime.sleep(987)',
+      'the restart did not end within 3 s',
+    ],
+  ])('go back when one %s, with its journal in the verdict and in a log', async (_, worker, reason) => {
+    const good = await publish(`${WORKER}# good\n`)
+    await target.deploy(good, ++token)
+    const bad = await publish(worker)
+    const { verdict } = await target.deploy(bad, ++token)
+    expect(verdict).toMatchObject({ outcome: 'reverted', reason, current: good.id })
+    expect(verdict.log).toContain('no such table: tea')
+    expect(target.read('log/journal.log')).toContain('no such table: tea')
+    expect(property('ActiveState', 'worker')).toBe('active')
+  })
+
+  it('go back when one dies after it has started, however well another answers', async () => {
+    const good = await publish(`${WORKER}# lives\n`)
+    await target.deploy(good, ++token)
+    const bad = await publish(WORKER.replace('while True:', 'raise SystemExit("no such queue")\nwhile True:'))
+    const { verdict } = await target.deploy(bad, ++token)
+    expect(verdict).toMatchObject({ outcome: 'reverted', current: good.id })
+    expect(verdict.reason).toMatch(/answers, but worker.service has failed$/)
+    expect(verdict.log).toContain('no such queue')
+  })
+
+  it('go back from a release that does not end when it is told to', async () => {
+    const stubborn = await publish(`import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n${WORKER}`)
+    expect((await target.deploy(stubborn, ++token)).verdict.outcome).toBe('done')
+    const { verdict } = await target.deploy(await publish(`${WORKER}# after\n`), ++token)
+    expect(verdict).toMatchObject({ outcome: 'reverted', reason: 'the restart did not end within 3 s' })
+    expect(verdict.current).toBe(stubborn.id)
+    systemd.run('systemctl', 'kill', '--signal=KILL', 'worker')
+  })
+
+  it('go back from a release that crashes in a loop, though systemd has had enough of it', async () => {
+    const good = await publish(`${WORKER}# steady\n`)
+    await target.deploy(good, ++token)
+    const bad = await publish(WORKER, 'raise SystemExit("no such table: tea")\n')
+    const { verdict } = await target.deploy(bad, ++token)
+    expect(verdict).toMatchObject({ outcome: 'reverted', current: good.id })
+    expect(verdict.log).toContain('no such table: tea')
+  })
+})
+
+/** Tells systemd that it is ready, and where it runs; imports only when it is asked to. */
+const WORKER = `
+import os, signal, socket, sys
+def later(*_):
+    import later
+    print("later", later.__file__, flush=True)
+signal.signal(signal.SIGUSR1, later)
+print("cwd", os.getcwd(), "prefix", sys.prefix, flush=True)
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+while True:
+    signal.pause()
+`
