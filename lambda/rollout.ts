@@ -8,16 +8,16 @@ export async function rollout(input: RolloutInput, context: DurableContext): Pro
   const steps = rolloutSteps(input, context)
   const plan = await steps.claim()
   if (!plan) return
-  if (plan.refusal) return steps.end('failed', plan.refusal, { isBlameless: true })
+  if (plan.refusal) return steps.end('failed', plan.refusal, true)
   if (plan.isRecovery) return steps.recover()
 
-  const prepared = await steps.prepareAll()
-  if (prepared.failure) return steps.end('failed', prepared.failure)
-  const migration = await steps.migrate()
+  const { prepared, failure } = await steps.prepareAll()
+  if (failure) return steps.end('failed', failure)
+  const migration = await steps.migrate(prepared)
   if (migration.failure) return steps.end('failed', migration.failure)
   if (migration.halt) return steps.halt(migration.halt)
 
-  const waves = planWaves(prepared.toActivate, plan.waves)
+  const waves = planWaves(steps.toActivate(prepared), plan.waves)
   for (const [index, wave] of waves.entries()) {
     const halt = await steps.activate(index + 1, wave, index + 1 === waves.length)
     if (halt) return steps.halt(halt)

@@ -1,4 +1,5 @@
 import type { Action } from './command.ts'
+import { some } from './reasons.ts'
 import { parseVerdict, type Verdict } from './verdict.ts'
 
 /** How a command stands on one target, as Run Command tells it. */
@@ -61,7 +62,6 @@ export function withGone(
 }
 
 const GONE = 'was stopped or terminated; it catches up when it is back'
-const NAMED_FAILURES = 3
 
 export interface Limits {
   allowed: number
@@ -91,11 +91,8 @@ export function judgePhase(verdicts: Record<string, Verdict>, limits: Limits): P
   const total = limits.total ?? Object.keys(verdicts).length
   const isNobodyLeft = mustSucceed && failed.length > 0 && failed.length === Object.keys(verdicts).length
   if (failed.length === 0 || (failedBefore + failed.length <= allowed && !isNobodyLeft)) return result
-  const named = failed
-    .slice(0, NAMED_FAILURES)
-    .map((target) => `${target}: ${verdicts[target]?.reason ?? 'no reason given'}`)
-  const more = failed.length > NAMED_FAILURES ? `; and ${failed.length - NAMED_FAILURES} more` : ''
-  const failure = `${failedBefore + failed.length} of ${total} failed. ${named.join('; ')}${more}`
+  const named = failed.map((target) => `${target}: ${verdicts[target]?.reason ?? 'no reason given'}`)
+  const failure = `${failedBefore + failed.length} of ${total} failed. ${some(named, '; ')}`
   return { ...result, failure }
 }
 
