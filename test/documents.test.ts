@@ -1,0 +1,53 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { OUTCOMES } from '../lib/release/record.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+const text = (file: string) => readFileSync(join(ROOT, file), 'utf8')
+
+/** Titles of tests as vitest prints them: the describes around a test, and its own. */
+function titlesOf(file: string): string {
+  const quoted = text(file).matchAll(/\b(?:describe|it|each\(.*?\))\(\s*(?:'((?:\\.|[^'])*)'|`([^`]*)`)/gs)
+  return [...quoted].map(([, plain, template]) => plain ?? template).join('\n')
+}
+
+/** Each promise of the table, with the test files and the titles (or parts of them) that it names. */
+function promises(): { promise: string; files: string[]; titles: string[] }[] {
+  const [, section = ''] = text('docs/rollouts.md').split('## What is promised')
+  const [table = ''] = section.split('\n## ')
+  const rows = table.matchAll(/^\| (?<promise>[^|]+) \| (?<proof>[^|]+) \|$/gm)
+  return [...rows]
+    .map(({ groups: { promise = '', proof = '' } = {} }) => ({
+      promise,
+      files: [...proof.matchAll(/`([\w./-]+)`/g)].map(([, name]) => name ?? ''),
+      titles: [...proof.matchAll(/(?<!\w)\*([^*]+)\*/g)].flatMap(([, title = '']) =>
+        title.split(/\s*\.\.\.\s*/),
+      ),
+    }))
+    .filter(({ files }) => files.length > 0)
+}
+
+const testFiles = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+  file.endsWith('.test.ts'),
+)
+const fileNamed = (name: string) =>
+  testFiles.find((file) => file === `${name}.test.ts`) ??
+  testFiles.find((file) => file === `rollout/${name}.test.ts`)
+
+describe('docs/rollouts.md', () => {
+  it.each(promises())('names a test that there is: $promise', ({ files, titles }) => {
+    const found = files.map(fileNamed)
+    expect(found).not.toContain(undefined)
+    const known = found.map((file) => titlesOf(join('test', file ?? ''))).join('\n')
+    for (const title of titles.filter(Boolean)) expect(known).toContain(title)
+  })
+
+  it('has promises', () => expect(promises().length).toBeGreaterThan(20))
+})
+
+describe('docs/runbook.md', () => {
+  it.each(OUTCOMES)('says what to do when a rollout is %s', (outcome) => {
+    expect(text('docs/runbook.md')).toMatch(new RegExp(`^## ${outcome}`, 'm'))
+  })
+})
