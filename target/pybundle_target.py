@@ -131,6 +131,8 @@ def catch_up(target, command):
       if lock and lock["token"] == target.memory["token"] and not command.rollout:
         return done("left to the rollout that is at work on this target")
       if target.serves(wanted["release"]):
+        if not lock:
+          load_prepare_program(target).prune(target)
         return done("serves the current release")
       prepare_release(target, types.SimpleNamespace(**wanted))
       activate_release(target, wanted["release"])

@@ -46,6 +46,21 @@ describe('prune', () => {
     expect((await left()).venvs).toBe(1)
   })
 
+  it('comes by itself with a catch-up that has nothing else to do, and while no rollout is at work', async () => {
+    const retired = await workshop.publishApp({ says: 'retired' })
+    await target.run('prepare', retired, { token: 4 })
+    const current = { release: third()?.id ?? '', bundle: '', code: '', ...third()?.digests }
+    const lock = { token: 5, request: '20261122t101500z-0123abcd', execution: 'x' }
+    target.setState({ token: 5, current, lock })
+    await target.run('catch-up', undefined, { token: 0 })
+    expect((await left()).prepared).toContain(retired.id)
+
+    target.setState({ token: 5, current })
+    const { verdict } = await target.run('catch-up', undefined, { token: 0 })
+    expect(verdict.reason).toBe('serves the current release')
+    expect((await left()).prepared).not.toContain(retired.id)
+  })
+
   it('keeps what a process was started from by a link that somebody has made', async () => {
     const release = await workshop.publishApp({ says: 'linked', files: { 'wait.sh': 'read forever' } })
     await target.run('prepare', release, { token: 4 })
