@@ -7,12 +7,18 @@ import { type Cloud, startCloud } from '../../local/cloud.ts'
 export const ROOT = resolve(import.meta.dirname, '../..')
 
 /** A local cloud with a fleet, and a repository with guestbook in a subfolder of it. */
-export async function teamAtWork({ targets }: { targets: number }) {
+export async function teamAtWork({
+  targets,
+  environment = 'staging',
+}: {
+  targets: number
+  environment?: string
+}) {
   const directory = await mkdtemp(join(tmpdir(), 'pybundle-e2e-'))
   const assembly = join(directory, 'cdk.out')
   await execa(process.execPath, ['bin/app.ts'], { cwd: ROOT, env: { CDK_OUTDIR: assembly } })
   const cloud = await startCloud({ assembly, directory: join(directory, 'cloud'), port: 0 })
-  const fleet = await cloud.startFleet({ environment: 'staging', app: 'guestbook', count: targets })
+  const fleet = await cloud.startFleet({ environment, app: 'guestbook', count: targets })
   const repository = join(directory, 'repository')
   const app = join(repository, 'services', 'guestbook')
   await cp(join(ROOT, 'examples/guestbook'), app, { recursive: true })
