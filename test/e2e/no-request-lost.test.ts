@@ -6,10 +6,23 @@ import type { CloudTarget } from '../../local/fleets.ts'
 import { type Served, startLoadBalancer } from './load-balancer.ts'
 import { ROOT, type TeamAtWork, teamAtWork } from './team-at-work.ts'
 
-const CONNECTIONS = 10
+const CONNECTIONS = 20
 /** What two cores hold beside a rollout over five targets. */
 const REQUESTS_PER_SECOND = 80
 const ROLLED_BACK = 3
+
+/** Who is asked this slowly always has requests under way, which a restart could lose. */
+const SLOW_PAGES = `
+import time
+
+guestbook = application
+
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/":
+        time.sleep(0.2)
+    return guestbook(environ, start_response)
+`
 
 let team: TeamAtWork
 let fleet: CloudTarget[]
@@ -18,6 +31,8 @@ beforeAll(async () => {
   team = await teamAtWork({ targets: 5, environment: 'production' })
   // As they come in the waves.
   fleet = team.fleet.toSorted((a, b) => a.instanceId.localeCompare(b.instanceId))
+  await appendFile(join(team.app, 'guestbook/app.py'), SLOW_PAGES)
+  await team.commit('slow')
   expect((await team.pybundle('publish-release', '--environment', 'production')).exitCode).toBe(0)
 }, 120_000)
 afterAll(() => team?.close())
