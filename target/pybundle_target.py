@@ -597,14 +597,13 @@ class Target:
       remove(path)
 
   def lay_out(self):
-    for folder in (self.releases, self.venvs, self.wheels, self.log, self.tmp):
-      folder.mkdir(parents=True, exist_ok=True)
-    self.state.mkdir(mode=0o700, exist_ok=True)
-    ours = (self.home.parent, self.home, self.releases, self.venvs, self.wheels, self.log, self.state, self.tmp)
-    for folder in ours if self.user else ():
-      status = folder.stat()
-      if status.st_uid != 0 or status.st_mode & 0o022:
-        raise Refused("%s must be root's, and nobody else may write there" % folder)
+    """Each once nobody else can swap what is above it: root makes nothing behind a link of another's."""
+    ours = (self.home, self.releases, self.venvs, self.wheels, self.log, self.tmp, self.state)
+    for folder in (*reversed(self.home.parents), *ours):
+      if len(str(folder)) > len(self.root):
+        folder.mkdir(0o700 if folder == self.state else 0o755, exist_ok=True)
+        if self.user:
+          refuse_others(folder, folder in ours)
     if not os.path.lexists(self.shared):
       new = self.home / "shared.new"
       remove(new)
@@ -723,6 +722,19 @@ class Target:
 
   def open_log(self, name):
     return self.report.heed(Log(self.log_path(name)))
+
+
+def refuse_others(folder, is_ours=False):
+  """Folders on the way may be sticky, or links of root's to where the same holds."""
+  link, status = folder.lstat(), folder.stat()
+  others = status.st_mode & 0o022 and (is_ours or not status.st_mode & stat.S_ISVTX)
+  if link.st_uid != 0 or status.st_uid != 0 or others:
+    raise Refused("%s must be root's, and nobody else may write there" % folder)
+  if stat.S_ISLNK(link.st_mode):
+    real = folder.parent / os.readlink(folder)
+    for above in reversed(real.parents):
+      refuse_others(above)
+    refuse_others(real, is_ours)
 
 
 class Log:
