@@ -771,16 +771,19 @@ def find_user(name):
 PR_SET_CHILD_SUBREAPER = 36
 
 
-def adopt_orphans():
-  """From now on a process whose parent ends becomes a child of this one, on Linux."""
-  import ctypes  # takes long, and not every command needs it
+def adopt_orphans(on=1):
+  """From now on a process whose parent ends becomes a child of this one, on Linux; with 0 no longer."""
+  with contextlib.suppress(ImportError, OSError, AttributeError):
+    import ctypes  # takes long, and not every command needs it
 
-  with contextlib.suppress(OSError, AttributeError):
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0)
 
 
 def end_children():
-  """What a hook left in the background would go on writing into what is no longer its user's."""
+  """What a hook left in the background would go on writing into what is no longer its user's.
+
+  What a restart leaves in the background later is the app: nobody's orphan is adopted any more.
+  """
   deadline = time.monotonic() + 10
   while True:
     with contextlib.suppress(ChildProcessError):
@@ -788,7 +791,7 @@ def end_children():
         pass
     children = [process for process in processes() if parent_of(process) == os.getpid()]
     if not children:
-      return
+      return adopt_orphans(0)
     if time.monotonic() > deadline:
       raise Failed("what a hook left running could not be ended")
     for child in children:

@@ -127,6 +127,13 @@ describe('prepare', () => {
     expect(report).not.toContain('お茶がない')
   })
 
+  it('runs hooks by a Python that was built without ctypes', async () => {
+    const lacking = await workshop.newTarget()
+    lacking.alterProgram('FETCH_ATTEMPTS = 6', 'FETCH_ATTEMPTS = 6\nsys.modules["_ctypes"] = None')
+    const { verdict } = await lacking.run('prepare', await publish({}, ['prepare_command = "true"']))
+    expect(verdict).toMatchObject({ outcome: 'done', reason: 'prepared' })
+  })
+
   it('keeps its verdict on one line of 2,000 bytes whatever a hook prints', async () => {
     const flood = `python -c 'print(\\"お茶\\\\x1b[31m\\\\\\"\\" * 100000)'; exit 1`
     const { verdict } = await target.run('prepare', await publish({}, [`prepare_command = "${flood}"`]))
