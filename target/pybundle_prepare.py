@@ -634,7 +634,7 @@ def plan_wheel(folder, digests):
       plan["written" if top == info and rest in OWN_FILES else "files"].append(name)
       continue
     scheme, _, rest = rest.partition("/")
-    if scheme not in SCHEMES or not rest:
+    if scheme not in SCHEMES or not rest or scheme == "data" and rest.split("/")[0] in MARKERS:
       raise Cannot('has "%s"' % name[:80])
     stem = re.sub(r"(\.exe|-script\.py|\.pya)$", "", os.path.basename(rest))
     if scheme != "scripts" or stem not in plan["scripts"]:  # which is made anew
@@ -1026,10 +1026,13 @@ class Unpacking:
       for name, kind, mode, to, content in read_entries(file):
         if mode & 0o7000 and kind == "file":
           raise Failed('"%s" in the archive is setuid, setgid or sticky' % name[:80])
+        parts = safe_parts(name)
+        if parts[0] in self.taken if parts else kind != "folder":
+          raise Failed('the archive must not contain "%s"' % name[:80])
         if kind == "folder":
-          self.make_folders(safe_parts(name))
+          self.make_folders(parts)
           continue
-        path = self.new_place(name)
+        path = self.new_place(parts)
         if kind == "link" and self.links:
           os.symlink(to, path)
           links.append((name, to, path))
@@ -1048,10 +1051,7 @@ class Unpacking:
         raise Failed('"%s" in the archive links out of it, to "%s"' % (name[:80], to[:80]))
     return self.digests
 
-  def new_place(self, name):
-    parts = safe_parts(name)
-    if not parts or parts[0] in self.taken:
-      raise Failed('the archive must not contain "%s"' % name[:80])
+  def new_place(self, parts):
     self.make_folders(parts[:-1])
     self.count_file()
     return "%s/%s" % (self.folder, "/".join(parts))

@@ -1048,16 +1048,16 @@ def sha256_of(content):
 
 def read_json(path):
   """None when it is not there, or is not what write_json wrote: the app's user may have been in its folder."""
+  flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
   try:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(path, "rb", opener=lambda path, _: os.open(path, flags)) as file:
+      status = os.fstat(file.fileno())
+      own = stat.S_ISREG(status.st_mode) and (status.st_uid, status.st_nlink) == (os.geteuid(), 1)
+      return json.loads(file.read()) if own else None
   except OSError as error:
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO):
       return None
     raise
-  with open(descriptor, "rb") as file:
-    status = os.fstat(descriptor)
-    own = stat.S_ISREG(status.st_mode) and (status.st_uid, status.st_nlink) == (os.geteuid(), 1)
-    return json.loads(file.read()) if own else None
 
 
 def write_json(path, content):

@@ -173,6 +173,17 @@ describe('prepare', () => {
     expect(readdirSync(target.path('tmp'))).toEqual([])
   })
 
+  it('makes anew what has a folder in the place of its marker', async () => {
+    const fresh = await workshop.newTarget()
+    const release = await publish({ 'app.py': 'anew\n' })
+    for (const folder of ['venvs/0123456789ab/.ready', `releases/${release.id}/.pybundle-release.json`]) {
+      mkdirSync(fresh.path(folder), { recursive: true })
+    }
+    const { verdict } = await fresh.run('prepare', release)
+    expect(verdict).toMatchObject({ outcome: 'done', reason: 'prepared' })
+    expect((await fresh.run('status')).verdict).toMatchObject({ prepared: [release.id], venvs: 1 })
+  })
+
   it.each<[string, string[], RegExp]>([
     ['an app of another name', ['app = "wiki"'], /code of the app "wiki", not of "guestbook"/],
     [

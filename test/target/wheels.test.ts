@@ -94,6 +94,13 @@ describe('a wheel', () => {
     expect(sha256(readFileSync(executable))).toBe(before)
   })
 
+  it('cannot have the mark of a virtualenv that is ready, nor a folder of that name', async () => {
+    const ready = { name: 'alpha-9.0.data/data/.ready/y', content: '' }
+    await prepareWheel(rawZip([...METADATA, RECORD, ready]))
+    expect(target.read('log/deploy.log')).toContain(`alpha-9.0-py3-none-any.whl has "${ready.name}"`)
+    expect((await target.run('status')).verdict).toMatchObject({ outcome: 'done' })
+  })
+
   it('changed in any way changes nothing outside the target’s folder, and is no bug', async () => {
     const good = rawZip([
       ...METADATA,
