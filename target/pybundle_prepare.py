@@ -639,7 +639,6 @@ def plan_wheel(folder, digests):
     stem = re.sub(r"(\.exe|-script\.py|\.pya)$", "", os.path.basename(rest))
     if scheme != "scripts" or stem not in plan["scripts"]:  # which is made anew
       plan["moved"].append([name, scheme, rest])
-  plan["folders"] = folders_of(plan["files"])
   return plan
 
 
@@ -776,7 +775,7 @@ class LinkedWheel:
     self.changed, self.made, self.shared = {}, [], set()
 
   def install(self, template, tag):
-    for folder in self.plan["folders"]:
+    for folder in folders_of(self.plan["files"]):
       make_folder("%s/%s" % (self.site, folder))
     for name in self.plan["files"]:
       if not link_file(self.files + name, "%s/%s" % (self.site, name)):

@@ -160,6 +160,20 @@ describe('a bundle in which one wheel changed', () => {
     expect(site(target)).toEqual(site(fresh))
   })
 
+  it('finds the wheels there that an older program had unpacked, which knew less of their folders', async () => {
+    const nu = { name: 'nu', version: '1.0', files: { 'nu/a/b/c.py': '', 'nu/__init__.py': '' } }
+    await target.run('prepare', await publish({ wheels: [nu] }))
+    const plans = readdirSync(target.path('wheels')).map((wheel) => target.path('wheels', wheel, 'plan.json'))
+    for (const plan of plans) {
+      writeFileSync(plan, JSON.stringify({ ...JSON.parse(readFileSync(plan, 'utf8')), folders: ['nu/a/b'] }))
+    }
+    const { verdict } = await target.run(
+      'prepare',
+      await publish({ wheels: [nu, { name: 'xi', version: '1' }] }),
+    )
+    expect(verdict).toMatchObject({ outcome: 'done', reason: 'prepared' })
+  })
+
   it('finds the wheels there that a bundle had which could not be installed', async () => {
     const kappa = { name: 'kappa', version: '1.0' }
     const failed = await publish({
