@@ -314,8 +314,9 @@ def serve(target, id):
   release = target.prepared(id)
   target.report.say("switching to %s" % id)
   target.remember(release=id, proven=False)
-  logs, began = log_sizes(target), time.time()
+  logs, began = {}, time.time()
   try:
+    logs = log_sizes(target)
     point_current(target, id)
     with target.report.phase("restart"):
       restart(target)
@@ -324,7 +325,9 @@ def serve(target, id):
   except Exception as error:
     if not isinstance(error, Failed):
       target.report.say(traceback.format_exc())
-    said = (getattr(error, "log", ""), app_log_since(target, logs, began))
+    said = [getattr(error, "log", "")]
+    with contextlib.suppress(OSError):
+      said.append(app_log_since(target, logs, began))
     raise Failed(str(error), "\n".join(filter(None, said)))
   target.remember(proven=True, good=[id] + [good for good in target.memory["good"] if good != id])
 
@@ -389,7 +392,7 @@ def units_here(target):
   return [
     name
     for unit, name in named
-    if unit == name or ask_systemd("show", "--property=LoadState", "--value", name) != "not-found"
+    if unit == name or ask_systemd("show", "--property=LoadState", name) != "LoadState=not-found"
   ]
 
 
@@ -470,10 +473,10 @@ def health_objection(target, url, id):
 
 
 def failed_unit(target):
-  """A worker has no address to be asked at: it must not have died, nor be dying again and again."""
+  """A worker has no address to be asked at: it must not have died since the restart, from which systemd counts."""
   for unit in units_here(target):
-    said = ask_systemd("show", "--property=ActiveState,SubState", unit)
-    if "=failed" in said or "=auto-restart" in said:
+    said = ask_systemd("show", "--property=ActiveState,SubState,NRestarts", unit)
+    if re.search("=failed|=auto-restart|NRestarts=[1-9]", said):
       return "answers, but %s has failed" % unit
   return None
 
@@ -508,8 +511,8 @@ def app_log_since(target, sizes, began):
   """The app's own last words: what its logs gained since the restart."""
   units = ["--unit=" + unit.lstrip("-") for unit in target.config.get("units") or []]
   if units:
-    journal = ["journalctl", "--no-pager", "--output=cat", "--since=@%d" % began, *units]
-    with target.open_log("journal") as log, contextlib.suppress(OSError, subprocess.SubprocessError):
+    journal = ["journalctl", "--no-pager", "--output=cat", "--lines=20000", "--since=@%d" % began, *units]
+    with contextlib.suppress(OSError, subprocess.SubprocessError), target.open_log("journal") as log:
       subprocess.run(journal, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=10)
   grown = {path: sizes.get(path, 0) for path in log_sizes(target)}
   grown = {path: begin for path, begin in grown.items() if path.lstat().st_size > begin}
