@@ -587,6 +587,7 @@ class Target:
     try:
       self.end_orphans()
       self.heed(command)
+      self.make_shared()
       self.empty_tmp()
       yield
       self.empty_tmp()
@@ -607,6 +608,8 @@ class Target:
         folder.mkdir(0o700 if folder == self.state else 0o755, exist_ok=True)
         if self.user:
           refuse_others(folder, folder in ours)
+
+  def make_shared(self):
     if not os.path.lexists(self.shared):
       new = self.home / "shared.new"
       remove(new)
