@@ -652,7 +652,12 @@ class Target:
     return self.bucket.read_json("%s/%s/state.json" % (self.environment, self.app)) or {}
 
   def recall(self):
-    return dict(self.MEMORY, **(read_json(self.memory_path) or {}))
+    exists = os.path.lexists(self.memory_path)
+    memory = read_json(self.memory_path)
+    if exists and memory is None:
+      said = "%s has a second name, or another owner: remove a backup of hard links, make another by copies"
+      raise Refused(said % self.memory_path)
+    return dict(self.MEMORY, **(memory or {}))
 
   def remember(self, **facts):
     if dict(self.memory, **facts) != self.memory:
