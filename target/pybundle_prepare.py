@@ -38,6 +38,7 @@ from pybundle_target import (
   Refused,
   adopt_orphans,
   done,
+  end_children,
   entries,
   free_bytes,
   plain_environment,
@@ -53,6 +54,7 @@ from pybundle_target import (
 DIRECTORY_BYTES = 48 << 10  # of a bundle's end: it holds the directory and pybundle.json of 180 wheels
 MAX_UNPACKED_BYTES = 8 << 30
 MAX_UNPACKED_FILES = 200_000
+PIP_SECONDS = 120  # for reading settings, or what wheels need: of uploaded code
 
 
 class Cannot(Exception):
@@ -179,7 +181,14 @@ def run_with_pip(target, python, pip, script, stdin, log):
   command = [python["path"], "-IS", "-c", script, pip_folder(target, pip)]
   streams = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": log}
   adopt_orphans()
-  said = subprocess.run(command, preexec_fn=target.become_user, **streams, **apart(target))
+  try:
+    said = subprocess.run(
+      command, preexec_fn=target.become_user, timeout=PIP_SECONDS, **streams, **apart(target)
+    )
+  except subprocess.TimeoutExpired:
+    raise Failed("the bundle's pip did not answer within %d s" % PIP_SECONDS, log.tail())
+  finally:
+    end_children()
   return said.stdout if said.returncode == 0 else None
 
 
@@ -405,7 +414,8 @@ def build_venv(target, bundle, bytecode=True):
     marker = {"bundles": [], "python": bundle.python, "installer": installer(target)}
     marker.update(pip=bundle.digest(bundle.pip), wheels=[bundle.digest(name) for name in bundle.all])
     try:
-      fill_store(target, bundle, bytecode, beside=lambda: create_empty(target, target.venvs / id, bundle))
+      with target.open_log("install"):  # here, as what its workers have opened is told by none of them
+        fill_store(target, bundle, bytecode, beside=lambda: create_empty(target, target.venvs / id, bundle))
       with target.report.phase("install"):
         make_venv(target, target.venvs / id, bundle)
     finally:  # wheels that are whole are kept also where the virtualenv fails
@@ -949,6 +959,7 @@ def in_parallel(target, jobs):
   queue, results = os.pipe(), os.pipe()
   os.write(queue[1], b"".join(struct.pack("<I", number) for number in range(len(jobs))))
   os.close(queue[1])
+  adopt_orphans()
   workers = [
     fork(lambda: work_off(target, queue[0], results[1], jobs))
     for _ in range(min(len(jobs), max(2, os.cpu_count() or 1)))
@@ -959,6 +970,7 @@ def in_parallel(target, jobs):
     told = [json.loads(line) for line in lines]
   for worker in workers:
     os.waitpid(worker, 0)
+  end_children()
   target.report.bytes += sum(each.get("bytes", 0) for each in told)
   for each in told:
     if "failed" in each:
