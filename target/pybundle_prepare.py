@@ -910,7 +910,7 @@ def prune(target):
   """Keeps what is good, current, named by the environment or running, and what these need."""
   keep = releases_to_keep(target)
   discard_others(target, target.releases, keep)
-  venvs = {target.marker(id)["venv"] for id in keep if target.marker(id)} | running_below(target.venvs)
+  venvs = {target.marker(id)["venv"] for id in keep if target.marker(id)} | running_below(target, target.venvs)
   discard_others(target, target.venvs, venvs)
   wheels = [wheel for marker in target.ready_venvs().values() for wheel in marker["wheels"]]
   discard_others(target, target.wheels, wheels)
@@ -929,17 +929,19 @@ def releases_to_keep(target):
   keep = {state[word]["release"] for word in ("desired", "current", "previous") if state.get(word)}
   keep |= {current, target.previous(current), target.memory["release"]}
   keep |= set(target.memory["good"][: target.config["keep_releases"]])
-  return (keep | running_below(target.releases)) - {None}
+  return (keep | running_below(target, target.releases)) - {None}
 
 
-def running_below(folder):
+def running_below(target, folder):
   """Names in `folder` in which a process works, which it has loaded, or from which it was started."""
-  found = set()
+  found, user = set(), target.user.pw_uid if target.user else os.geteuid()
   pattern = re.compile(re.escape(os.path.realpath(folder)) + "/([0-9a-f]{12})")
   for process in processes():
     with contextlib.suppress(OSError):
       said = (process / "cmdline").read_text(errors="replace")
-      places = [os.readlink(process / "cwd"), said, *behind_links(said)]
+      places = [os.readlink(process / "cwd"), said]
+      if process.stat().st_uid == user:  # a path of anybody else's leads root anywhere
+        places += behind_links(said)
       places.append((process / "maps").read_text(errors="replace"))
       found.update(pattern.findall("\n".join(places)))
   return found
