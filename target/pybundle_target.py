@@ -371,6 +371,8 @@ def restart(target):
   environment = {key: value for key, value in os.environ.items() if not key.startswith("SSM_")}
   with target.open_log("restart") as log:
     streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+    end_last_restart(target)
+    streams["preexec_fn"] = lambda: note_restart(target)
     process = subprocess.Popen(arguments, cwd="/", env=environment, start_new_session=True, **streams)
     try:
       code = process.wait(RESTART_SECONDS)
@@ -383,6 +385,20 @@ def restart(target):
       raise Failed("the restart did not end within %d s" % RESTART_SECONDS, log.tail())
     if code != 0:
       raise Failed("the restart failed with exit code %d" % code, log.tail())
+
+
+def note_restart(target):
+  """Between fork and exec: whenever the command is killed, the next one knows."""
+  with contextlib.suppress(OSError):
+    write_json(target.state / "restart.json", [os.getpid(), stat_of("self", BEGAN)])
+
+
+def end_last_restart(target):
+  """That of a command which was killed: it would run on beside the next."""
+  leader, began = read_json(target.state / "restart.json") or (0, None)
+  if began and stat_of(str(leader), BEGAN) == began:
+    with contextlib.suppress(ProcessLookupError):
+      os.killpg(leader, signal.SIGKILL)
 
 
 def units_here(target):
@@ -446,7 +462,8 @@ def health_objection(target, url, id):
   """What speaks against it, or None."""
   parts = urllib.parse.urlsplit(url)
   kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-  connection = kind(parts.hostname, parts.port)
+  # Its own time-out is for an alarm that is lost, as one that rings in code which lets no error out.
+  connection = kind(parts.hostname, parts.port, timeout=ANSWER_SECONDS + 1)
   try:
     with target.acting_as_user(), time_limit(ANSWER_SECONDS):
       connection.request("GET", parts.path + ("?" + parts.query if parts.query else ""))
@@ -532,9 +549,13 @@ def processes():
   return [path for path in entries(pathlib.Path("/proc")) if path.name.isdigit()]
 
 
-def parent_of(process):
+PARENT, BEGAN = 1, 19
+
+
+def stat_of(process, field):
+  """What follows its name in /proc/<id>/stat."""
   with contextlib.suppress(OSError):
-    return int((process / "stat").read_bytes().rpartition(b")")[2].split()[1])
+    return int(pathlib.Path("/proc", process, "stat").read_bytes().rpartition(b")")[2].split()[field])
   return None
 
 
@@ -800,7 +821,7 @@ def end_children():
     with contextlib.suppress(ChildProcessError):
       while os.waitpid(-1, os.WNOHANG)[0]:
         pass
-    children = [process for process in processes() if parent_of(process) == os.getpid()]
+    children = [process for process in processes() if stat_of(process.name, PARENT) == os.getpid()]
     if not children:
       return adopt_orphans(0)
     if time.monotonic() > deadline:
