@@ -54,7 +54,7 @@ from pybundle_target import (
 DIRECTORY_BYTES = 48 << 10  # of a bundle's end: it holds the directory and pybundle.json of 180 wheels
 MAX_UNPACKED_BYTES = 8 << 30
 MAX_UNPACKED_FILES = 200_000
-PIP_SECONDS = 120  # for reading settings, or what wheels need: of uploaded code
+PIP_SECONDS = 120  # for what imports from the uploaded pip
 
 
 class Cannot(Exception):
@@ -414,7 +414,7 @@ def build_venv(target, bundle, bytecode=True):
     marker = {"bundles": [], "python": bundle.python, "installer": installer(target)}
     marker.update(pip=bundle.digest(bundle.pip), wheels=[bundle.digest(name) for name in bundle.all])
     try:
-      with target.open_log("install"):  # here, as what its workers have opened is told by none of them
+      with target.open_log("install"):  # which a worker would note for itself alone
         fill_store(target, bundle, bytecode, beside=lambda: create_empty(target, target.venvs / id, bundle))
       with target.report.phase("install"):
         make_venv(target, target.venvs / id, bundle)

@@ -490,7 +490,7 @@ def health_objection(target, url, id):
 
 
 def failed_unit(target):
-  """A worker has no address to be asked at: it must not have died since the restart, from which systemd counts."""
+  """A worker has no address to be asked at: it must not have died since the restart, as systemd counts."""
   for unit in units_here(target):
     said = ask_systemd("show", "--property=ActiveState,SubState,NRestarts", unit)
     if re.search("=failed|=auto-restart|NRestarts=[1-9]", said):
@@ -676,7 +676,7 @@ class Target:
     exists = os.path.lexists(self.memory_path)
     memory = read_json(self.memory_path)
     if exists and memory is None:
-      said = "%s has a second name, or another owner: remove a backup of hard links, make another by copies"
+      said = "%s has a second name, or another owner: remove the backup of hard links, if there is one"
       raise Refused(said % self.memory_path)
     return dict(self.MEMORY, **(memory or {}))
 
@@ -814,7 +814,7 @@ def adopt_orphans(on=1):
 def end_children():
   """What a hook left in the background would go on writing into what is no longer its user's.
 
-  What a restart leaves in the background later is the app: nobody's orphan is adopted any more.
+  Then orphans are adopted no more: what a restart leaves in the background is the app.
   """
   deadline = time.monotonic() + 10
   while True:

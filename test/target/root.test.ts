@@ -97,7 +97,7 @@ describe.skipIf(!isPossible)('as root', () => {
     expect(execFileSync('find', [...places, ...writable], { encoding: 'utf8' })).toBe('')
   })
 
-  it('prunes what nobody but somebody else has a link to', async () => {
+  it('prunes what only another user’s command line leads to, by a link', async () => {
     const target = await workshop.newTarget({ user: 'nobody' })
     target.runAs(PYTHON, [])
     const version = execFileSync(PYTHON, ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])'])

@@ -151,7 +151,7 @@ ${more.join('\n')}
     mkdirSync(died, { mode: 0o777 })
     chmodSync(died, 0o777)
     systemd.writeUnit('frail.service', unit('.venv/bin/python -u frail.py', 'Type=notify', 'Restart=always'))
-    target.config = { ...config, units: ['web.service', 'frail.service'] }
+    target.config = { ...config, health_seconds: 4, units: ['web.service', 'frail.service'] }
     const good = await workshop.publishApp({ files: { 'frail.py': WORKER } })
     expect((await target.deploy(good, ++token)).verdict.outcome).toBe('done')
     const once = `import os\nagain = os.path.exists("${died}/once")\nopen("${died}/once", "w").close()\n`
