@@ -38,6 +38,7 @@ from pybundle_target import (
   Refused,
   adopt_orphans,
   done,
+  end_children,
   entries,
   free_bytes,
   plain_environment,
@@ -53,6 +54,7 @@ from pybundle_target import (
 DIRECTORY_BYTES = 48 << 10  # of a bundle's end: it holds the directory and pybundle.json of 180 wheels
 MAX_UNPACKED_BYTES = 8 << 30
 MAX_UNPACKED_FILES = 200_000
+PIP_SECONDS = 120  # for what imports from the uploaded pip
 
 
 class Cannot(Exception):
@@ -179,7 +181,14 @@ def run_with_pip(target, python, pip, script, stdin, log):
   command = [python["path"], "-IS", "-c", script, pip_folder(target, pip)]
   streams = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": log}
   adopt_orphans()
-  said = subprocess.run(command, preexec_fn=target.become_user, **streams, **apart(target))
+  try:
+    said = subprocess.run(
+      command, preexec_fn=target.become_user, timeout=PIP_SECONDS, **streams, **apart(target)
+    )
+  except subprocess.TimeoutExpired:
+    raise Failed("the bundle's pip did not answer within %d s" % PIP_SECONDS, log.tail())
+  finally:
+    end_children()
   return said.stdout if said.returncode == 0 else None
 
 
@@ -405,7 +414,8 @@ def build_venv(target, bundle, bytecode=True):
     marker = {"bundles": [], "python": bundle.python, "installer": installer(target)}
     marker.update(pip=bundle.digest(bundle.pip), wheels=[bundle.digest(name) for name in bundle.all])
     try:
-      fill_store(target, bundle, bytecode, beside=lambda: create_empty(target, target.venvs / id, bundle))
+      with target.open_log("install"):  # which a worker would note for itself alone
+        fill_store(target, bundle, bytecode, beside=lambda: create_empty(target, target.venvs / id, bundle))
       with target.report.phase("install"):
         make_venv(target, target.venvs / id, bundle)
     finally:  # wheels that are whole are kept also where the virtualenv fails
@@ -634,12 +644,11 @@ def plan_wheel(folder, digests):
       plan["written" if top == info and rest in OWN_FILES else "files"].append(name)
       continue
     scheme, _, rest = rest.partition("/")
-    if scheme not in SCHEMES or not rest:
+    if scheme not in SCHEMES or not rest or scheme == "data" and rest.split("/")[0] in MARKERS:
       raise Cannot('has "%s"' % name[:80])
     stem = re.sub(r"(\.exe|-script\.py|\.pya)$", "", os.path.basename(rest))
     if scheme != "scripts" or stem not in plan["scripts"]:  # which is made anew
       plan["moved"].append([name, scheme, rest])
-  plan["folders"] = folders_of(plan["files"])
   return plan
 
 
@@ -776,7 +785,7 @@ class LinkedWheel:
     self.changed, self.made, self.shared = {}, [], set()
 
   def install(self, template, tag):
-    for folder in self.plan["folders"]:
+    for folder in folders_of(self.plan["files"]):
       make_folder("%s/%s" % (self.site, folder))
     for name in self.plan["files"]:
       if not link_file(self.files + name, "%s/%s" % (self.site, name)):
@@ -901,7 +910,7 @@ def prune(target):
   """Keeps what is good, current, named by the environment or running, and what these need."""
   keep = releases_to_keep(target)
   discard_others(target, target.releases, keep)
-  venvs = {target.marker(id)["venv"] for id in keep if target.marker(id)} | running_below(target.venvs)
+  venvs = {target.marker(id)["venv"] for id in keep if target.marker(id)} | running_below(target, target.venvs)
   discard_others(target, target.venvs, venvs)
   wheels = [wheel for marker in target.ready_venvs().values() for wheel in marker["wheels"]]
   discard_others(target, target.wheels, wheels)
@@ -920,17 +929,19 @@ def releases_to_keep(target):
   keep = {state[word]["release"] for word in ("desired", "current", "previous") if state.get(word)}
   keep |= {current, target.previous(current), target.memory["release"]}
   keep |= set(target.memory["good"][: target.config["keep_releases"]])
-  return (keep | running_below(target.releases)) - {None}
+  return (keep | running_below(target, target.releases)) - {None}
 
 
-def running_below(folder):
+def running_below(target, folder):
   """Names in `folder` in which a process works, which it has loaded, or from which it was started."""
-  found = set()
+  found, user = set(), target.user.pw_uid if target.user else os.geteuid()
   pattern = re.compile(re.escape(os.path.realpath(folder)) + "/([0-9a-f]{12})")
   for process in processes():
     with contextlib.suppress(OSError):
       said = (process / "cmdline").read_text(errors="replace")
-      places = [os.readlink(process / "cwd"), said, *behind_links(said)]
+      places = [os.readlink(process / "cwd"), said]
+      if process.stat().st_uid == user:  # a path of anybody else's leads root anywhere
+        places += behind_links(said)
       places.append((process / "maps").read_text(errors="replace"))
       found.update(pattern.findall("\n".join(places)))
   return found
@@ -950,6 +961,7 @@ def in_parallel(target, jobs):
   queue, results = os.pipe(), os.pipe()
   os.write(queue[1], b"".join(struct.pack("<I", number) for number in range(len(jobs))))
   os.close(queue[1])
+  adopt_orphans()
   workers = [
     fork(lambda: work_off(target, queue[0], results[1], jobs))
     for _ in range(min(len(jobs), max(2, os.cpu_count() or 1)))
@@ -960,6 +972,7 @@ def in_parallel(target, jobs):
     told = [json.loads(line) for line in lines]
   for worker in workers:
     os.waitpid(worker, 0)
+  end_children()
   target.report.bytes += sum(each.get("bytes", 0) for each in told)
   for each in told:
     if "failed" in each:
@@ -1026,10 +1039,13 @@ class Unpacking:
       for name, kind, mode, to, content in read_entries(file):
         if mode & 0o7000 and kind == "file":
           raise Failed('"%s" in the archive is setuid, setgid or sticky' % name[:80])
+        parts = safe_parts(name)
+        if parts[0] in self.taken if parts else kind != "folder":
+          raise Failed('the archive must not contain "%s"' % name[:80])
         if kind == "folder":
-          self.make_folders(safe_parts(name))
+          self.make_folders(parts)
           continue
-        path = self.new_place(name)
+        path = self.new_place(parts)
         if kind == "link" and self.links:
           os.symlink(to, path)
           links.append((name, to, path))
@@ -1048,10 +1064,7 @@ class Unpacking:
         raise Failed('"%s" in the archive links out of it, to "%s"' % (name[:80], to[:80]))
     return self.digests
 
-  def new_place(self, name):
-    parts = safe_parts(name)
-    if not parts or parts[0] in self.taken:
-      raise Failed('the archive must not contain "%s"' % name[:80])
+  def new_place(self, parts):
     self.make_folders(parts[:-1])
     self.count_file()
     return "%s/%s" % (self.folder, "/".join(parts))

@@ -316,8 +316,9 @@ def serve(target, id):
   release = target.prepared(id)
   target.report.say("switching to %s" % id)
   target.remember(release=id, proven=False)
-  logs, began = log_sizes(target), time.time()
+  logs, began = {}, time.time()
   try:
+    logs = log_sizes(target)
     point_current(target, id)
     with target.report.phase("restart"):
       restart(target)
@@ -326,7 +327,9 @@ def serve(target, id):
   except Exception as error:
     if not isinstance(error, Failed):
       target.report.say(traceback.format_exc())
-    said = (getattr(error, "log", ""), app_log_since(target, logs, began))
+    said = [getattr(error, "log", "")]
+    with contextlib.suppress(OSError):
+      said.append(app_log_since(target, logs, began))
     raise Failed(str(error), "\n".join(filter(None, said)))
   target.remember(proven=True, good=[id] + [good for good in target.memory["good"] if good != id])
 
@@ -370,6 +373,8 @@ def restart(target):
   environment = {key: value for key, value in os.environ.items() if not key.startswith("SSM_")}
   with target.open_log("restart") as log:
     streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+    end_last_restart(target)
+    streams["preexec_fn"] = lambda: note_restart(target)
     process = subprocess.Popen(arguments, cwd="/", env=environment, start_new_session=True, **streams)
     try:
       code = process.wait(RESTART_SECONDS)
@@ -384,6 +389,20 @@ def restart(target):
       raise Failed("the restart failed with exit code %d" % code, log.tail())
 
 
+def note_restart(target):
+  """Between fork and exec: whenever the command is killed, the next one knows."""
+  with contextlib.suppress(OSError):
+    write_json(target.state / "restart.json", [os.getpid(), stat_of("self", BEGAN)])
+
+
+def end_last_restart(target):
+  """That of a command which was killed: it would run on beside the next."""
+  leader, began = read_json(target.state / "restart.json") or (0, None)
+  if began and stat_of(str(leader), BEGAN) == began:
+    with contextlib.suppress(ProcessLookupError):
+      os.killpg(leader, signal.SIGKILL)
+
+
 def units_here(target):
   """As systemd notes it: "-" before a name passes over a unit that this target does not have."""
   units = target.config.get("units") or []
@@ -391,7 +410,7 @@ def units_here(target):
   return [
     name
     for unit, name in named
-    if unit == name or ask_systemd("show", "--property=LoadState", "--value", name) != "not-found"
+    if unit == name or ask_systemd("show", "--property=LoadState", name) != "LoadState=not-found"
   ]
 
 
@@ -445,7 +464,8 @@ def health_objection(target, url, id):
   """What speaks against it, or None."""
   parts = urllib.parse.urlsplit(url)
   kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-  connection = kind(parts.hostname, parts.port)
+  # Its own time-out is for an alarm that is lost, as one that rings in code which lets no error out.
+  connection = kind(parts.hostname, parts.port, timeout=ANSWER_SECONDS + 1)
   try:
     with target.acting_as_user(), time_limit(ANSWER_SECONDS):
       connection.request("GET", parts.path + ("?" + parts.query if parts.query else ""))
@@ -472,10 +492,10 @@ def health_objection(target, url, id):
 
 
 def failed_unit(target):
-  """A worker has no address to be asked at: it must not have died, nor be dying again and again."""
+  """A worker has no address to be asked at: it must not have died since the restart, as systemd counts."""
   for unit in units_here(target):
-    said = ask_systemd("show", "--property=ActiveState,SubState", unit)
-    if "=failed" in said or "=auto-restart" in said:
+    said = ask_systemd("show", "--property=ActiveState,SubState,NRestarts", unit)
+    if re.search("=failed|=auto-restart|NRestarts=[1-9]", said):
       return "answers, but %s has failed" % unit
   return None
 
@@ -510,8 +530,8 @@ def app_log_since(target, sizes, began):
   """The app's own last words: what its logs gained since the restart."""
   units = ["--unit=" + unit.lstrip("-") for unit in target.config.get("units") or []]
   if units:
-    journal = ["journalctl", "--no-pager", "--output=cat", "--since=@%d" % began, *units]
-    with target.open_log("journal") as log, contextlib.suppress(OSError, subprocess.SubprocessError):
+    journal = ["journalctl", "--no-pager", "--output=cat", "--lines=20000", "--since=@%d" % began, *units]
+    with contextlib.suppress(OSError, subprocess.SubprocessError), target.open_log("journal") as log:
       subprocess.run(journal, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=10)
   grown = {path: sizes.get(path, 0) for path in log_sizes(target)}
   grown = {path: begin for path, begin in grown.items() if path.lstat().st_size > begin}
@@ -531,9 +551,13 @@ def processes():
   return [path for path in entries(pathlib.Path("/proc")) if path.name.isdigit()]
 
 
-def parent_of(process):
+PARENT, BEGAN = 1, 19
+
+
+def stat_of(process, field):
+  """What follows its name in /proc/<id>/stat."""
   with contextlib.suppress(OSError):
-    return int((process / "stat").read_bytes().rpartition(b")")[2].split()[1])
+    return int(pathlib.Path("/proc", process, "stat").read_bytes().rpartition(b")")[2].split()[field])
   return None
 
 
@@ -586,6 +610,7 @@ class Target:
     try:
       self.end_orphans()
       self.heed(command)
+      self.make_shared()
       self.empty_tmp()
       yield
       self.empty_tmp()
@@ -599,14 +624,15 @@ class Target:
       remove(path)
 
   def lay_out(self):
-    for folder in (self.releases, self.venvs, self.wheels, self.log, self.tmp):
-      folder.mkdir(parents=True, exist_ok=True)
-    self.state.mkdir(mode=0o700, exist_ok=True)
-    ours = (self.home.parent, self.home, self.releases, self.venvs, self.wheels, self.log, self.state, self.tmp)
-    for folder in ours if self.user else ():
-      status = folder.stat()
-      if status.st_uid != 0 or status.st_mode & 0o022:
-        raise Refused("%s must be root's, and nobody else may write there" % folder)
+    """Each once nobody else can swap what is above it: root makes nothing behind a link of another's."""
+    ours = (self.home, self.releases, self.venvs, self.wheels, self.log, self.tmp, self.state)
+    for folder in (*reversed(self.home.parents), *ours):
+      if len(str(folder)) > len(self.root):
+        folder.mkdir(0o700 if folder == self.state else 0o755, exist_ok=True)
+        if self.user:
+          refuse_others(folder, folder in ours)
+
+  def make_shared(self):
     if not os.path.lexists(self.shared):
       new = self.home / "shared.new"
       remove(new)
@@ -649,7 +675,12 @@ class Target:
     return self.bucket.read_json("%s/%s/state.json" % (self.environment, self.app)) or {}
 
   def recall(self):
-    return dict(self.MEMORY, **(read_json(self.memory_path) or {}))
+    exists = os.path.lexists(self.memory_path)
+    memory = read_json(self.memory_path)
+    if exists and memory is None:
+      said = "%s has a second name, or another owner: remove the backup of hard links, if there is one"
+      raise Refused(said % self.memory_path)
+    return dict(self.MEMORY, **(memory or {}))
 
   def remember(self, **facts):
     if dict(self.memory, **facts) != self.memory:
@@ -727,6 +758,19 @@ class Target:
     return self.report.heed(Log(self.log_path(name)))
 
 
+def refuse_others(folder, is_ours=False):
+  """Folders on the way may be sticky, or links of root's to where the same holds."""
+  link, status = folder.lstat(), folder.stat()
+  others = status.st_mode & 0o022 and (is_ours or not status.st_mode & stat.S_ISVTX)
+  if link.st_uid != 0 or status.st_uid != 0 or others:
+    raise Refused("%s must be root's, and nobody else may write there" % folder)
+  if stat.S_ISLNK(link.st_mode):
+    real = folder.parent / os.readlink(folder)
+    for above in reversed(real.parents):
+      refuse_others(above)
+    refuse_others(real, is_ours)
+
+
 class Log:
   """Remembers where this command's part of it begins."""
 
@@ -761,24 +805,27 @@ def find_user(name):
 PR_SET_CHILD_SUBREAPER = 36
 
 
-def adopt_orphans():
-  """From now on a process whose parent ends becomes a child of this one, on Linux."""
-  import ctypes  # takes long, and not every command needs it
+def adopt_orphans(on=1):
+  """From now on a process whose parent ends becomes a child of this one, on Linux; with 0 no longer."""
+  with contextlib.suppress(ImportError, OSError, AttributeError):
+    import ctypes  # takes long, and not every command needs it
 
-  with contextlib.suppress(OSError, AttributeError):
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0)
 
 
 def end_children():
-  """What a hook left in the background would go on writing into what is no longer its user's."""
+  """What a hook left in the background would go on writing into what is no longer its user's.
+
+  Then orphans are adopted no more: what a restart leaves in the background is the app.
+  """
   deadline = time.monotonic() + 10
   while True:
     with contextlib.suppress(ChildProcessError):
       while os.waitpid(-1, os.WNOHANG)[0]:
         pass
-    children = [process for process in processes() if parent_of(process) == os.getpid()]
+    children = [process for process in processes() if stat_of(process.name, PARENT) == os.getpid()]
     if not children:
-      return
+      return adopt_orphans(0)
     if time.monotonic() > deadline:
       raise Failed("what a hook left running could not be ended")
     for child in children:
@@ -1035,16 +1082,16 @@ def sha256_of(content):
 
 def read_json(path):
   """None when it is not there, or is not what write_json wrote: the app's user may have been in its folder."""
+  flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
   try:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(path, "rb", opener=lambda path, _: os.open(path, flags)) as file:
+      status = os.fstat(file.fileno())
+      own = stat.S_ISREG(status.st_mode) and (status.st_uid, status.st_nlink) == (os.geteuid(), 1)
+      return json.loads(file.read()) if own else None
   except OSError as error:
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO):
       return None
     raise
-  with open(descriptor, "rb") as file:
-    status = os.fstat(descriptor)
-    own = stat.S_ISREG(status.st_mode) and (status.st_uid, status.st_nlink) == (os.geteuid(), 1)
-    return json.loads(file.read()) if own else None
 
 
 def write_json(path, content):

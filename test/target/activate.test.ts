@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { readlinkSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PublishedRelease } from './artifacts.ts'
@@ -130,6 +131,41 @@ describe('activate', () => {
     expect(seconds).toBeLessThan(10)
   })
 
+  it('goes back from a release that never answers, also where the alarm for it was lost', async () => {
+    await target.deploy(good, 9)
+    target.alterProgram('ANSWER_SECONDS = 5', 'ANSWER_SECONDS = 1')
+    target.alterProgram('signal.alarm(seconds)', 'signal.alarm(0)')
+    const { verdict } = await target.deploy(
+      await workshop.publishApp({
+        files: { 'serve.py': TRICKLING.replace('time.sleep(0.1)', 'time.sleep(99)') },
+      }),
+      9,
+    )
+    target.alterProgram('signal.alarm(0)', 'signal.alarm(seconds)')
+    target.alterProgram('ANSWER_SECONDS = 1', 'ANSWER_SECONDS = 5')
+    expect(verdict).toMatchObject({ outcome: 'reverted', current: good.id })
+    expect(verdict.reason).toContain('does not answer (timed out)')
+  })
+
+  it('ends the restart command of an activation that was killed, before it runs the next', async () => {
+    const { config } = target
+    await target.deploy(good, 9)
+    const next = await workshop.publishApp({ says: 'after a kill' })
+    target.holdLock(9)
+    await target.run('prepare', next, { token: 9 })
+    const began = join(target.root, 'began')
+    target.config = { ...config, restart_command: `: >${began}; sleep 986 & sleep 986` }
+    const child = target.start('activate', next, { token: 9 })
+    await until(() => existsSync(began))
+    process.kill(-(child.pid ?? 0), 'SIGKILL')
+    await once(child, 'exit')
+    expect(spawnSync('pgrep', ['-f', '^sleep 986$']).status).toBe(0)
+    target.config = config
+    const { verdict } = await target.run('activate', next, { token: 9 })
+    expect(verdict).toMatchObject({ outcome: 'done', current: next.id })
+    expect(spawnSync('pgrep', ['-f', '^sleep 986$']).status).toBe(1)
+  })
+
   it('is not held up by a restart command whose daemon keeps its output open', async () => {
     const { config } = target
     target.config = { ...config, restart_command: `sleep 9 & ${config.restart_command}` }
@@ -230,3 +266,7 @@ describe('revert', () => {
     expect(verdict).toMatchObject({ outcome: 'done', current: null, reason: 'serves nothing again' })
   })
 })
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 20))
+}

@@ -95,6 +95,12 @@ describe('a code archive', () => {
       /twice/,
     ],
     ['has our own marker', [{ name: '.pybundle-release.json', content: '{}' }], /must not contain/],
+    [
+      'has a folder called as it',
+      [{ name: './.pybundle-release.json/', type: 'directory' }],
+      /must not contain/,
+    ],
+    ['has the folder of a virtualenv', [{ name: '.venv', type: 'directory' }], /must not contain/],
     ['has a virtualenv', [{ name: '.venv/bin/python', content: '' }], /must not contain/],
   ]
   it.each(HOSTILE)('that %s is refused, and nothing of it is left', async (_, entries, reason) => {

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PublishedRelease } from './artifacts.ts'
 import type { TestTarget } from './target.ts'
@@ -48,6 +50,24 @@ describe('catch-up', () => {
     await workshop.bucket.whenFetched(`staging/guestbook/releases/${first.id}.json`)
     serve(second, 44)
     expect((await running).verdict).toMatchObject({ outcome: 'done', current: second.id })
+  })
+
+  it('ends nothing of the app that it has started, while it installs what the pointer moved to', async () => {
+    const { config } = target
+    const alive = join(target.root, 'alive')
+    const ask = `kill -0 $(cat ${target.appPid}) && readlink ${target.path('current')} >>${alive}`
+    target.config = { ...config, restart_command: `${ask}; ${config.restart_command}` }
+    const [first, second] = [
+      await workshop.publishApp({ says: 'a first' }),
+      await workshop.publishApp({ says: 'and then' }),
+    ]
+    serve(first, 44)
+    const running = target.run('catch-up', undefined, { token: 0 })
+    await workshop.bucket.whenFetched(`staging/guestbook/releases/${first.id}.json`)
+    serve(second, 44)
+    expect((await running).verdict).toMatchObject({ outcome: 'done', current: second.id })
+    target.config = config
+    expect(readFileSync(alive, 'utf8')).toBe(`releases/${first.id}\nreleases/${second.id}\n`)
   })
 
   it('leaves a target alone that a rollout is at work on', async () => {

@@ -5,8 +5,10 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -123,15 +125,55 @@ describe.skipIf(!isPossible)('a folder that was the app’s user’s for a while
     expect(existsSync(join(outside, 'a'))).toBe(false)
   })
 
-  it('is no place where the app’s user could have put what root goes by', async () => {
-    const other = await workshop.newTarget({ user: 'nobody' })
-    other.runAs(PYTHON, [])
-    mkdirSync(other.home, { recursive: true })
-    chownSync(other.home, NOBODY, NOBODY)
-    const { verdict } = await other.run('prepare', await withHook(''))
-    expect(verdict).toMatchObject({
+  describe('is no place where the app’s user could have put what root goes by', () => {
+    async function prepareIn(base: string, lay: (other: TestTarget) => void) {
+      const other = await workshop.newTarget({ user: 'nobody', base })
+      other.runAs(PYTHON, [])
+      lay(other)
+      return { other, ...(await other.run('prepare', await withHook(''))).verdict }
+    }
+    const refusal = (folder: string) => ({
       outcome: 'refused',
-      reason: `${other.home} must be root's, and nobody else may write there`,
+      reason: `${folder} must be root's, and nobody else may write there`,
+    })
+    const folderOf = (path: string, owner: number, mode = 0o755) => {
+      mkdirSync(path, { recursive: true })
+      chownSync(path, owner, owner)
+      chmodSync(path, mode)
+    }
+
+    it('neither the app’s folder itself', async () => {
+      const told = await prepareIn('/opt/pybundle', ({ home }) => folderOf(home, NOBODY))
+      expect(told).toMatchObject(refusal(told.other.home))
+    })
+
+    it('nor one far above it, and then nothing is made there, nor where a link leads', async () => {
+      const elsewhere = join(workshop.folder, 'elsewhere')
+      folderOf(elsewhere, 0)
+      const told = await prepareIn('/home/shop/deep/base', ({ root }) => {
+        folderOf(join(root, 'home/shop/deep/base'), NOBODY)
+        symlinkSync(elsewhere, join(root, 'home/shop/deep/base/guestbook'))
+        folderOf(join(root, 'home/shop'), NOBODY)
+      })
+      expect(told).toMatchObject(refusal(join(told.other.root, 'home/shop')))
+      expect(readdirSync(elsewhere)).toEqual([])
+    })
+
+    it('nor one in which everybody may write, unless it is sticky', async () => {
+      const open = await prepareIn('/open/base', ({ root }) => folderOf(join(root, 'open'), 0, 0o777))
+      expect(open).toMatchObject(refusal(join(open.other.root, 'open')))
+      const sticky = await prepareIn('/open/base', ({ root }) => folderOf(join(root, 'open'), 0, 0o1777))
+      expect(sticky.outcome).toBe('done')
+    })
+
+    it('nor behind a link, unless all is root’s there as well', async () => {
+      const real = join(workshop.folder, 'real')
+      folderOf(join(real, 'disk'), 0)
+      const lay = ({ root }: TestTarget) => symlinkSync(join(real, 'disk'), join(root, 'base'))
+      expect((await prepareIn('/base', lay)).outcome).toBe('done')
+      expect(readdirSync(join(real, 'disk/guestbook'))).toContain('releases')
+      folderOf(real, NOBODY)
+      expect(await prepareIn('/base', lay)).toMatchObject(refusal(real))
     })
   })
 })

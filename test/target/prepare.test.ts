@@ -1,4 +1,6 @@
 import {
+  chmodSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -9,7 +11,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { filesAsTarGz, SCOPE } from './artifacts.ts'
+import { filesAsTarGz, SCOPE, writeWheel } from './artifacts.ts'
 import type { TestTarget } from './target.ts'
 import { project, Workshop } from './workshop.ts'
 
@@ -127,6 +129,42 @@ describe('prepare', () => {
     expect(report).not.toContain('お茶がない')
   })
 
+  it('runs hooks by a Python that was built without ctypes', async () => {
+    const lacking = await workshop.newTarget()
+    lacking.alterProgram('FETCH_ATTEMPTS = 6', 'FETCH_ATTEMPTS = 6\nsys.modules["_ctypes"] = None')
+    const { verdict } = await lacking.run('prepare', await publish({}, ['prepare_command = "true"']))
+    expect(verdict).toMatchObject({ outcome: 'done', reason: 'prepared' })
+  })
+
+  it('sends the log of the virtualenv that could not be made', async () => {
+    const full = await workshop.newTarget()
+    mkdirSync(full.path('venvs'), { recursive: true })
+    chmodSync(full.path('venvs'), 0o555)
+    const { verdict } = await full.run('prepare', await publish({}))
+    chmodSync(full.path('venvs'), 0o755)
+    expect(verdict.reason).toBe('the virtualenv could not be made')
+    const report = workshop.bucket.body(verdict.report ?? '').toString()
+    expect(report).toContain('==> install.log <==')
+    expect(report.split('==> install.log <==')[1]).toContain('Permission denied')
+  })
+
+  it('waits for no pip that never answers, and ends what it has left running', async () => {
+    const pid = join(workshop.folder, 'pid-of-pip')
+    const note = `open(${JSON.stringify(pid)}, "w").write(str(os.getpid()))`
+    const hangs = `import os, time\nif os.fork() == 0: os.setsid(); ${note}\ntime.sleep(30)\n`
+    const files = {
+      'pip/_internal/operations/install/wheel.py': '',
+      'pip/_vendor/distlib/scripts.py': "SCRIPT_TEMPLATE = r'''print()'''\n",
+      'pip/_vendor/packaging/requirements.py': hangs,
+    }
+    const pip = await writeWheel(workshop.folder, { name: 'pip', version: '99.0', files })
+    const fresh = await workshop.newTarget()
+    fresh.alterPrepareProgram('PIP_SECONDS = 120', 'PIP_SECONDS = 4')
+    const { verdict } = await fresh.run('prepare', await publish({}, [], { pip }))
+    expect(verdict.reason).toBe("the bundle's pip did not answer within 4 s")
+    expect(existsSync(`/proc/${readFileSync(pid, 'utf8')}`)).toBe(false)
+  })
+
   it('keeps its verdict on one line of 2,000 bytes whatever a hook prints', async () => {
     const flood = `python -c 'print(\\"お茶\\\\x1b[31m\\\\\\"\\" * 100000)'; exit 1`
     const { verdict } = await target.run('prepare', await publish({}, [`prepare_command = "${flood}"`]))
@@ -164,6 +202,17 @@ describe('prepare', () => {
 
     expect(readdirSync(target.path('releases', release.id))).not.toContain('half')
     expect(readdirSync(target.path('tmp'))).toEqual([])
+  })
+
+  it('makes anew what has a folder in the place of its marker', async () => {
+    const fresh = await workshop.newTarget()
+    const release = await publish({ 'app.py': 'anew\n' })
+    for (const folder of ['venvs/0123456789ab/.ready', `releases/${release.id}/.pybundle-release.json`]) {
+      mkdirSync(fresh.path(folder), { recursive: true })
+    }
+    const { verdict } = await fresh.run('prepare', release)
+    expect(verdict).toMatchObject({ outcome: 'done', reason: 'prepared' })
+    expect((await fresh.run('status')).verdict).toMatchObject({ prepared: [release.id], venvs: 1 })
   })
 
   it.each<[string, string[], RegExp]>([

@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { symlinkSync } from 'node:fs'
+import { rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PublishedRelease } from './artifacts.ts'
@@ -88,5 +88,17 @@ describe('prune', () => {
 
     expect(kept).toContain(release.id)
     expect((await left()).prepared).not.toContain(release.id)
+  })
+
+  it('touches nothing while a backup of hard links keeps it from believing what it wrote', async () => {
+    const backup = join(target.root, 'backup')
+    execFileSync('cp', ['-al', target.home, backup])
+    const { verdict, exitCode } = await target.run('prune', undefined, { token: 4 })
+    rmSync(backup, { recursive: true })
+    expect(verdict).toMatchObject({ outcome: 'refused', reason: expect.stringContaining('target.json has') })
+    expect(exitCode).toBe(3)
+    expect((await target.run('prune', undefined, { token: 4 })).verdict.outcome).toBe('done')
+    expect((await left()).prepared).toEqual([second()?.id, third()?.id].sort())
+    expect((await left()).current).toBe(third()?.id)
   })
 })

@@ -1,5 +1,7 @@
-import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writeWheel } from './artifacts.ts'
 import { Workshop } from './workshop.ts'
@@ -93,5 +95,27 @@ describe.skipIf(!isPossible)('as root', () => {
     const writable = ['-user', 'nobody', '-o', '-perm', '/022', '!', '-type', 'l']
     const places = ['releases', 'venvs', 'wheels', 'state', 'log'].map((name) => target.path(name))
     expect(execFileSync('find', [...places, ...writable], { encoding: 'utf8' })).toBe('')
+  })
+
+  it('prunes what only another user’s command line leads to, by a link', async () => {
+    const target = await workshop.newTarget({ user: 'nobody' })
+    target.runAs(PYTHON, [])
+    const version = execFileSync(PYTHON, ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])'])
+    const platform = { python: version.toString().trim() }
+    const prepared = async (uid: number) => {
+      const files = { 'wait.sh': 'echo waits; read forever', by: String(uid) }
+      const release = await workshop.publishApp({ files }, { platform })
+      await target.run('prepare', release)
+      const link = join(target.root, `link-${uid}`)
+      symlinkSync(target.path('releases', release.id), link)
+      const running = spawn('sh', [join(link, 'wait.sh')], { cwd: '/', uid })
+      await once(running.stdout, 'data')
+      return { running, release }
+    }
+    const [own, other] = [await prepared(65534), await prepared(1)]
+    await target.run('prune')
+    const { verdict } = await target.run('status')
+    for (const { running } of [own, other]) running.kill('SIGKILL')
+    expect(verdict.prepared).toEqual([own.release.id])
   })
 })

@@ -103,6 +103,17 @@ export class TestTarget {
     writeFileSync(this.#script, script.replace(from, to))
   }
 
+  /** The other half, as this target keeps it. */
+  alterPrepareProgram(from: string, to: string): void {
+    const program = readFileSync(PREPARE_PROGRAM, 'utf8')
+    if (!program.includes(from)) throw new Error(`the program has no "${from}"`)
+    const altered = program.replace(from, to)
+    const digest = sha256(altered)
+    mkdirSync(this.path('state'), { recursive: true })
+    writeFileSync(this.path('state', `prepare-${digest}.py`), altered)
+    this.config = { ...this.config, prepare: { document: 'prepare', version: 'content', sha256: digest } }
+  }
+
   /** Starts the step in its own process group, as the agent does. */
   start(action: Action, release?: PublishedRelease, { token = 1, rollout = '' }: Asked = {}): Step {
     const [command = 'sh', ...args] = [...this.#prefix, 'sh', this.#script]

@@ -1,6 +1,8 @@
-import { readdirSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { TestTarget } from './target.ts'
+import { asOrdinaryUser, type TestTarget } from './target.ts'
 import { Workshop } from './workshop.ts'
 
 const TIMES = process.env.PYBUNDLE_KILLS === 'all' ? 50 : 3
@@ -36,5 +38,22 @@ describe('two commands at once', () => {
     const release = await workshop.publishApp({ says: 'slow' })
     const prepared = await Promise.all([1, 2].map(() => slow.run('prepare', release)))
     expect(prepared.map(({ exitCode }) => exitCode)).toEqual([0, 0])
+  })
+
+  it('make what is shared once, the one that has the lock', async () => {
+    const fresh = await workshop.newTarget()
+    mkdirSync(fresh.path('state'), { recursive: true, mode: 0o700 })
+    writeFileSync(fresh.path('state/lock'), '')
+    const [command = 'flock', ...args] = [...(await asOrdinaryUser()), 'flock', fresh.path('state/lock')]
+    const holder = spawn(command, [...args, '-c', 'echo locked; read end'])
+    await once(holder.stdout, 'data')
+    fresh.alterProgram('LOCK_SECONDS = 120', 'LOCK_SECONDS = 0')
+    const { verdict } = await fresh.run('prune')
+    expect(verdict.reason).toMatch(/^another command is at work/)
+    expect(fresh.has('shared')).toBe(false)
+    holder.stdin.end('\n')
+    await once(holder, 'exit')
+    await fresh.run('prune')
+    expect(fresh.has('shared')).toBe(true)
   })
 })

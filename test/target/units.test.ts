@@ -1,4 +1,5 @@
-import { chmodSync, rmSync, symlinkSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { OwnSystemd, whyNoSystemd } from './own-systemd.ts'
 import type { TestTarget } from './target.ts'
@@ -22,7 +23,10 @@ describe.skipIf(objection !== undefined)('systemd units', () => {
       units: ['web.service', '-beat.service', 'worker.service'],
     })
     systemd.writeUnit('web.service', unit('.venv/bin/python -u serve.py', 'Restart=always'))
-    systemd.writeUnit('worker.service', unit('.venv/bin/python -u worker.py', 'Type=notify'))
+    systemd.writeUnit(
+      'worker.service',
+      unit('.venv/bin/python -u worker.py', 'Type=notify', 'LogRateLimitIntervalSec=0'),
+    )
     await systemd.start()
     target.runAs('/usr/bin/python3', systemd.prefix)
     target.alterProgram('RESTART_SECONDS = 90', 'RESTART_SECONDS = 3')
@@ -125,6 +129,63 @@ ${more.join('\n')}
     const { verdict } = await target.deploy(bad, ++token)
     expect(verdict).toMatchObject({ outcome: 'reverted', current: good.id })
     expect(verdict.log).toContain('no such table: tea')
+  })
+
+  it('may be optional where systemctl knows no --value, as before systemd 230', async () => {
+    const bin = join(workshop.folder, 'bin')
+    mkdirSync(bin)
+    const refuse = 'case " $* " in *" --value "*) echo "systemctl: unrecognized option" >&2; exit 1; esac'
+    writeFileSync(join(bin, 'systemctl'), `#!/bin/sh\n${refuse}\nexec /usr/bin/systemctl "$@"\n`)
+    chmodSync(join(bin, 'systemctl'), 0o755)
+    const { PATH } = target.environment
+    target.environment.PATH = `${bin}:${PATH}`
+    const release = await publish(`${WORKER}# no value\n`)
+    const { verdict } = await target.deploy(release, ++token)
+    target.environment.PATH = PATH ?? ''
+    expect(verdict).toMatchObject({ outcome: 'done', current: release.id })
+  })
+
+  it('go back when one was started again by systemd, though it lives by now; and that count begins anew', async () => {
+    const { config } = target
+    const died = join(workshop.folder, 'died')
+    mkdirSync(died, { mode: 0o777 })
+    chmodSync(died, 0o777)
+    systemd.writeUnit('frail.service', unit('.venv/bin/python -u frail.py', 'Type=notify', 'Restart=always'))
+    target.config = { ...config, health_seconds: 4, units: ['web.service', 'frail.service'] }
+    const good = await workshop.publishApp({ files: { 'frail.py': WORKER } })
+    expect((await target.deploy(good, ++token)).verdict.outcome).toBe('done')
+    const once = `import os\nagain = os.path.exists("${died}/once")\nopen("${died}/once", "w").close()\n`
+    const frail = once + WORKER.replace('while True:', 'if not again: raise SystemExit("once")\nwhile True:')
+    // It answers when the other has been started again, and waits for its signals.
+    const serve = `import os, time\nwhile not os.path.exists("${died}/lives"): time.sleep(0.01)\n`
+    const lives = frail.replace('while True:', `if again: open("${died}/lives", "w").close()\nwhile True:`)
+    const bad = await workshop.publishApp({
+      files: { 'serve.py': serve + server(200, 'hello'), 'frail.py': lives },
+    })
+    const { verdict } = await target.deploy(bad, ++token)
+    target.config = config
+    expect(verdict).toMatchObject({ outcome: 'reverted', current: good.id })
+    expect(verdict.reason).toMatch(/answers, but frail.service has failed$/)
+    expect(property('NRestarts', 'frail')).toBe('0')
+    systemd.run('systemctl', 'stop', 'frail')
+  })
+
+  it('go back also where their journal cannot be kept', async () => {
+    const good = await publish(`${WORKER}# kept\n`)
+    await target.deploy(good, ++token)
+    rmSync(target.path('log/journal.log'), { force: true })
+    mkdirSync(target.path('log/journal.log'))
+    const { verdict } = await target.deploy(await publish('raise SystemExit("no tea")'), ++token)
+    rmSync(target.path('log/journal.log'), { recursive: true })
+    expect(verdict).toMatchObject({ outcome: 'reverted', current: good.id })
+  })
+
+  it('keep no more of an endless journal than its end', async () => {
+    await target.deploy(await publish(`${WORKER}# talks little\n`), ++token)
+    const talks = WORKER.replace('while True:', 'print("tea\\n" * 30000, flush=True)\nwhile True:')
+    const { verdict } = await target.deploy(await publish(talks, server(500, 'hello')), ++token)
+    expect(verdict.outcome).toBe('reverted')
+    expect(target.read('log/journal.log').split('\n').length).toBeLessThan(20_500)
   })
 })
 

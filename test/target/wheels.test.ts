@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { globSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -94,6 +94,13 @@ describe('a wheel', () => {
     expect(sha256(readFileSync(executable))).toBe(before)
   })
 
+  it('cannot have the mark of a virtualenv that is ready, nor a folder of that name', async () => {
+    const ready = { name: 'alpha-9.0.data/data/.ready/y', content: '' }
+    await prepareWheel(rawZip([...METADATA, RECORD, ready]))
+    expect(target.read('log/deploy.log')).toContain(`alpha-9.0-py3-none-any.whl has "${ready.name}"`)
+    expect((await target.run('status')).verdict).toMatchObject({ outcome: 'done' })
+  })
+
   it('changed in any way changes nothing outside the target’s folder, and is no bug', async () => {
     const good = rawZip([
       ...METADATA,
@@ -151,6 +158,20 @@ describe('a bundle in which one wheel changed', () => {
     await fresh.run('prepare', release)
     const site = (on: TestTarget) => listing(join(on.path('releases', release.id, '.venv', 'lib')))
     expect(site(target)).toEqual(site(fresh))
+  })
+
+  it('finds the wheels there that an older program had unpacked, which knew less of their folders', async () => {
+    const nu = { name: 'nu', version: '1.0', files: { 'nu/a/b/c.py': '', 'nu/__init__.py': '' } }
+    await target.run('prepare', await publish({ wheels: [nu] }))
+    const plans = globSync(target.path('wheels/*/plan.json'))
+    for (const plan of plans) {
+      writeFileSync(plan, JSON.stringify({ ...JSON.parse(readFileSync(plan, 'utf8')), folders: ['nu/a/b'] }))
+    }
+    const { verdict } = await target.run(
+      'prepare',
+      await publish({ wheels: [nu, { name: 'xi', version: '1' }] }),
+    )
+    expect(verdict).toMatchObject({ outcome: 'done', reason: 'prepared' })
   })
 
   it('finds the wheels there that a bundle had which could not be installed', async () => {
