@@ -72,7 +72,7 @@ export async function runPhase(
   const verdictsSoFar = async (waitedSeconds: number) => {
     const said = { ...unreached, ...(await answers(commandIds)) }
     const isOver = waitedSeconds >= longestSeconds
-    const quiet = targets.filter((target) => said[target]?.silent ?? true)
+    const quiet = targets.filter((target) => isQuiet(said[target]))
     const isWorthAsking = quiet.length > 0 && (isOver || waitedSeconds >= SUSPICIOUS_SECONDS)
     const missing = isWorthAsking ? await gone(quiet.slice(0, isOver ? quiet.length : MOST_SUSPECTS)) : []
     const known = isOver ? withSilent(said, action, targets) : { ...withSilent({}, action, missing), ...said }
@@ -118,3 +118,5 @@ export async function runPhase(
   })
   return { ...judged, seconds: waitedSeconds }
 }
+
+const isQuiet = (verdict: Verdict | undefined) => !verdict || verdict.silent === true
