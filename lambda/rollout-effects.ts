@@ -9,11 +9,10 @@ import { commandSeconds, type FleetPolicy } from '../lib/release/fleet.ts'
 import type { AppScope } from '../lib/release/keys.ts'
 import { documentName } from '../lib/release/names.ts'
 import { type Limits, verdictsOf } from '../lib/release/progress.ts'
-import type { RolloutRecord } from '../lib/release/record.ts'
 import type { ServedRelease, State } from '../lib/release/state.ts'
 import { functionEnvironment } from './function-environment.ts'
 import { readRecord, updateRecord } from './rollout-record.ts'
-import { runPhase } from './run-phase.ts'
+import { type ChangeRecord, runPhase } from './run-phase.ts'
 import { readState, writeState } from './state-store.ts'
 
 export interface RolloutInput extends AppScope {
@@ -24,7 +23,6 @@ export interface RolloutInput extends AppScope {
 
 /** What all commands of a rollout share, fixed when it began. */
 export interface Ground {
-  since: string
   desired: ServedRelease
   document: PinnedDocument
 }
@@ -56,8 +54,7 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
   const commands = runCommand(ssm, new SSMClient({ maxAttempts: 1 }))
   const policy = policyOf(environment.fleets, input)
 
-  const record = (change: (known: RolloutRecord, now: string) => RolloutRecord) =>
-    updateRecord(store, input, input.rollout, change)
+  const record: ChangeRecord = (change) => updateRecord(store, input, input.rollout, change)
 
   return {
     store,
@@ -80,7 +77,7 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
 
     run(ground: Ground, { name, phase = name, targets, action, ...options }: PhaseOptions) {
       const { maxConcurrency = '100%', deliverySeconds = DELIVERY_SECONDS } = options
-      const { document, since, desired } = ground
+      const { document, desired } = ground
       const { token, rollout } = input
       const own = { action, release: desired.release, digests: desired, token, rollout }
       const command = { ...own, ...options.as }
@@ -93,8 +90,9 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
         action,
         limits: options.limits ?? { allowed: 0 },
         longestSeconds: deliverySeconds + commandSeconds(policy) + GRACE_SECONDS,
-        send: () =>
+        send: (since) =>
           commands.send({ document, targets, command, comment, since, maxConcurrency, deliverySeconds }),
+        endedCounts: (ids, since) => commands.endedCounts(ids, { document, since }),
         answers: async (ids) => verdictsOf(action, await commands.invocations(ids)),
         gone: (suspects) => listGone(ssm, suspects),
       })

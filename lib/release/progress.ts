@@ -38,6 +38,11 @@ export function silent(action: Action, reason: string): Verdict {
   return { action, outcome: 'failed', current: null, reason, silent: true, phases: {} }
 }
 
+/** Whether it has said nothing, by itself. */
+export function isQuiet(verdict: Verdict | undefined): boolean {
+  return !verdict || verdict.silent === true
+}
+
 /** Whoever has not answered when the time is over has failed. */
 export function withSilent(
   verdicts: Record<string, Verdict>,
