@@ -1,5 +1,4 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js'
-import { SSMClient } from '@aws-sdk/client-ssm'
 import { s3Client } from '../lib/aws/clients.ts'
 import { listFleet, listGone } from '../lib/aws/fleet-directory.ts'
 import { objectStore } from '../lib/aws/object-store.ts'
@@ -13,6 +12,7 @@ import type { ServedRelease, State } from '../lib/release/state.ts'
 import { functionEnvironment } from './function-environment.ts'
 import { readRecord, updateRecord } from './rollout-record.ts'
 import { type ChangeRecord, runPhase } from './run-phase.ts'
+import { askingClient, sendingClient } from './ssm-clients.ts'
 import { readState, writeState } from './state-store.ts'
 
 export interface RolloutInput extends AppScope {
@@ -50,8 +50,8 @@ const GRACE_SECONDS = 120
 export function rolloutEffects(input: RolloutInput, context: DurableContext) {
   const environment = functionEnvironment()
   const store = objectStore(s3Client(), environment.bucket)
-  const ssm = new SSMClient({ maxAttempts: 8, retryMode: 'adaptive' })
-  const commands = runCommand(ssm, new SSMClient({ maxAttempts: 1 }))
+  const ssm = askingClient()
+  const commands = runCommand(ssm, sendingClient())
   const policy = policyOf(environment.fleets, input)
 
   const record: ChangeRecord = (change) => updateRecord(store, input, input.rollout, change)
