@@ -1,4 +1,4 @@
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { openMachine } from './machine.ts'
 import type { Fault } from './simulated-fleet.ts'
 
@@ -28,31 +28,12 @@ function throttle() {
   }
 }
 
-/** In calls, too, time passes, so that the SDK's waiting for its next try does: this many times as fast as ours. */
-const HASTE = 20
-
-function letTimeFlow(): void {
-  const { setTimeout: later } = globalThis
-  const hasty = (work: () => void, milliseconds = 0) => later(work, milliseconds / HASTE)
-  globalThis.setTimeout = Object.assign(hasty, later)
-  let last = performance.now()
-  const flow = setInterval(() => {
-    const now = performance.now()
-    vi.setSystemTime(Date.now() + (now - last) * HASTE)
-    last = now
-  }, 1)
-  onTestFinished(() => {
-    globalThis.setTimeout = later
-    clearInterval(flow)
-  })
-}
-
 describe('a service that throttles', () => {
   it('SendCommand and ListCommandInvocations delays a rollout, and does nothing else to it', async () => {
     const machine = await openMachine({ targets: 600, policy: { waves: [1, '100%'], bakeSeconds: 0 } })
     const { refused, decide } = throttle()
     machine.fleet.onCall(decide)
-    letTimeFlow()
+    machine.clock.haste = 20
     const { record, release } = await machine.rollOut('1')
     console.log(`calls that were throttled: ${JSON.stringify(refused)}`)
     expect(record).toMatchObject({ outcome: 'done' })
