@@ -4,7 +4,7 @@ import { listFleet, listGone } from '../lib/aws/fleet-directory.ts'
 import { objectStore } from '../lib/aws/object-store.ts'
 import { type PinnedDocument, runCommand } from '../lib/aws/run-command.ts'
 import type { Action } from '../lib/release/command.ts'
-import { commandSeconds, type FleetPolicy } from '../lib/release/fleet.ts'
+import { type FleetPolicy, paceOf } from '../lib/release/fleet.ts'
 import type { AppScope } from '../lib/release/keys.ts'
 import { documentName } from '../lib/release/names.ts'
 import { type Limits, verdictsOf } from '../lib/release/progress.ts'
@@ -35,16 +35,9 @@ export interface PhaseOptions {
   targets: readonly string[]
   action: Action
   limits?: Limits
-  maxConcurrency?: string
-  deliverySeconds?: number
   /** Another rollout's command, sent by this one. */
   as?: { rollout: string; release: string }
 }
-
-/** A target that is online takes a command within seconds; one that does not within this time has failed. */
-export const DELIVERY_SECONDS = 90
-/** What Run Command may take beyond its own time-outs until it says so. */
-const GRACE_SECONDS = 120
 
 /** What a rollout does to the world, and how it looks at it. */
 export function rolloutEffects(input: RolloutInput, context: DurableContext) {
@@ -76,7 +69,7 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
     },
 
     run(ground: Ground, { name, phase = name, targets, action, ...options }: PhaseOptions) {
-      const { maxConcurrency = '100%', deliverySeconds = DELIVERY_SECONDS } = options
+      const { longestSeconds, ...pace } = paceOf(policy, action, targets.length)
       const { document, desired } = ground
       const { token, rollout } = input
       const own = { action, release: desired.release, digests: desired, token, rollout }
@@ -89,9 +82,8 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
         targets,
         action,
         limits: options.limits ?? { allowed: 0 },
-        longestSeconds: deliverySeconds + commandSeconds(policy) + GRACE_SECONDS,
-        send: (since) =>
-          commands.send({ document, targets, command, comment, since, maxConcurrency, deliverySeconds }),
+        longestSeconds,
+        send: (since) => commands.send({ document, targets, command, comment, since, ...pace }),
         endedCounts: (ids, since) => commands.endedCounts(ids, { document, since }),
         answers: async (ids) => verdictsOf(action, await commands.invocations(ids)),
         gone: (suspects) => listGone(ssm, suspects),

@@ -7,7 +7,7 @@ import { failRelease, freeLock, type Lock, serveRelease, stopLock } from '../lib
 import { bringBack } from './bring-back.ts'
 import { claimRollout } from './claim-rollout.ts'
 import { migrateOnce } from './migrate-once.ts'
-import { DELIVERY_SECONDS, type Ground, type RolloutInput, rolloutEffects } from './rollout-effects.ts'
+import { type Ground, type RolloutInput, rolloutEffects } from './rollout-effects.ts'
 
 export type { RolloutInput } from './rollout-effects.ts'
 
@@ -99,9 +99,6 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
             targets,
             action: 'prepare',
             limits: { allowed, total, failedBefore: failed.size, mustSucceed: false },
-            maxConcurrency: policy.maxConcurrency,
-            // Those queued behind the concurrency limit expire with the command.
-            deliverySeconds: Math.max(DELIVERY_SECONDS, policy.prepareSeconds),
           }),
         )
         prepared.push(...result.succeeded)

@@ -8,6 +8,7 @@ import {
   type Command as SsmCommand,
 } from '@aws-sdk/client-ssm'
 import { type Command, commandParameters } from '../release/command.ts'
+import { IDS_PER_CALL } from '../release/fleet.ts'
 
 /** The document as it was when the rollout began: it ends on the version that it began with. */
 export interface PinnedDocument {
@@ -54,7 +55,6 @@ export interface RunCommand {
   invocations(commandIds: readonly string[]): Promise<Invocation[]>
 }
 
-const IDS_PER_CALL = 50
 const CLOCK_SKEW_MS = 60_000
 const ENDED = new Set(['Success', 'Failed', 'TimedOut', 'Cancelled'])
 

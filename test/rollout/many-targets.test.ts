@@ -19,4 +19,17 @@ describe('of many targets', () => {
     expect(targets[last.id]?.prepare).toMatchObject({ outcome: 'gone' })
     expect(durationOf(phases.find(({ name }) => name === 'prepare'))).toBeLessThan(100)
   })
+
+  it('no more prepare at once than may, and the last ones get their turn', async () => {
+    const machine = await openMachine({
+      targets: 120,
+      policy: { bakeSeconds: 0, maxConcurrency: '6', prepareSeconds: 60 },
+    })
+    for (const target of machine.fleet.targets()) target.seconds.prepare = 50
+    const { record } = await machine.rollOut('1')
+    expect(record).toMatchObject({ outcome: 'done' })
+    const ends = machine.fleet.targets().map(({ done }) => done[0]?.at)
+    const atOnce = [...new Set(ends)].map((end) => ends.filter((other) => other === end).length)
+    expect(Math.max(...atOnce)).toBe(6)
+  })
 })
