@@ -35,6 +35,8 @@ export interface PhaseOptions {
   targets: readonly string[]
   action: Action
   limits?: Limits
+  /** In phases before it that ask for the same. */
+  waitedSeconds?: number
   /** Another rollout's command, sent by this one. */
   as?: { rollout: string; release: string }
 }
@@ -82,6 +84,7 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
         targets,
         action,
         limits: options.limits ?? { allowed: 0 },
+        waitedSeconds: options.waitedSeconds ?? 0,
         longestSeconds,
         send: (since) => commands.send({ document, targets, command, comment, since, ...pace }),
         endedCounts: (ids, since) => commands.endedCounts(ids, { document, since }),

@@ -22,6 +22,8 @@ export interface Phase {
   targets: readonly string[]
   action: Action
   limits: Limits
+  /** In phases before it that ask for the same: looks are spaced by the time that has passed in all. */
+  waitedSeconds: number
   /** Whoever has not answered by then has failed. */
   longestSeconds: number
   /** What was sent, now or by an earlier try. */

@@ -29,11 +29,12 @@ export async function watchPhase(
 ): Promise<number> {
   const refused = new Set(sent.refused)
   const reached = phase.targets.flatMap((target, index) => (refused.has(target) ? [] : [index]))
+  const nextLook = (waited: number) => secondsToNextLook(waited === 0 ? 0 : phase.waitedSeconds + waited)
   const { waitedSeconds } = await context.waitForCondition(
     `watch ${phase.name}`,
     // A check that throws is not retried by the SDK but ends the execution: failures are counted instead.
     async ({ failedLooks, ...seen }: Watch) => {
-      const waited = seen.waitedSeconds + secondsToNextLook(seen.waitedSeconds)
+      const waited = seen.waitedSeconds + nextLook(seen.waitedSeconds)
       try {
         return await look(record, phase, sent, { ...seen, waitedSeconds: waited, failedLooks: 0 })
       } catch (error) {
@@ -51,7 +52,7 @@ export async function watchPhase(
       waitStrategy: ({ open, waitedSeconds: waited }) =>
         open.length === 0 || waited >= phase.longestSeconds
           ? { shouldContinue: false }
-          : { shouldContinue: true, delay: { seconds: secondsToNextLook(waited) } },
+          : { shouldContinue: true, delay: { seconds: nextLook(waited) } },
     },
   )
   return waitedSeconds
