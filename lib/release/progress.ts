@@ -118,6 +118,13 @@ export function secondsToNextLook(waitedSeconds: number): number {
   return Math.max(1, Math.ceil(waitedSeconds / 10))
 }
 
+/** How many looks there are until so much time has passed. */
+export function looksWithin(seconds: number): number {
+  let looks = 0
+  for (let waited = 0; waited < seconds; waited += secondsToNextLook(waited)) looks++
+  return looks
+}
+
 const SHORTEST_LOOK = 30
 const MOST_LOOKS = 100
 
