@@ -1,5 +1,5 @@
 import { type FleetPolicy, IDS_PER_CALL, paceOf } from './fleet.ts'
-import { bakeLooks, looksWithin } from './progress.ts'
+import { bakeLooks, looksWithin, secondsToNextLook } from './progress.ts'
 
 /** What a durable execution may have in all; a look and a try again are one, too. */
 export const MOST_OPERATIONS = 3000
@@ -35,6 +35,18 @@ export function mostOperations(policy: PolicyTimes): Record<'prepare' | 'migrate
   }
 }
 
+const TWO_DAYS = 172_800
+const LONGEST_EXECUTION_SECONDS = 31_622_400
+
+/** An execution that runs out of time leaves its fleet in between: it has what its rollout may take, and a fifth more. */
+export function executionSeconds(policy: PolicyTimes): number {
+  const { longestSeconds: phase } = paceOf(policy, 'activate', 1)
+  const before = 2 * longestPrepareSeconds(policy) + 2 * (policy.migrateSeconds + phase)
+  const waves = policy.waves.length * (phase + policy.bakeSeconds)
+  const longest = Math.ceil(1.2 * (before + waves + 2 * phase))
+  return Math.min(LONGEST_EXECUTION_SECONDS, Math.max(TWO_DAYS, longest))
+}
+
 /** In whatever fleet: how many turns they take depends on how many there are. */
 function longestPrepareSeconds(policy: PolicyTimes): number {
   const sizes = [...Array.from({ length: IDS_PER_CALL }, (_, index) => index + 1), MANY_TARGETS]
@@ -56,11 +68,13 @@ function bakeOperations(seconds: number): number {
 }
 
 /**
- * Whoever migrates is asked again and again. Each pause and each look but the first of an asking takes a tenth
- * of the time that has passed, and brings on one asking at most: a phase with one look, and a pause.
+ * Whoever migrates is asked again and again: a phase and a pause. Who answers at once is asked most often, for
+ * the other looks of an asking take as long as its pause; the last asking may take all the time it has.
  */
 function migrationOperations(migrateSeconds: number, longestSeconds: number): number {
   const asking = phaseOperations(1) + 1
   const notes = 2
-  return notes + asking * (1 + looksWithin(migrateSeconds)) + looksWithin(longestSeconds)
+  let askings = 1
+  for (let waited = 1; waited < migrateSeconds; waited += secondsToNextLook(waited) + 1) askings++
+  return notes + asking * askings + looksWithin(longestSeconds)
 }
