@@ -1,14 +1,17 @@
 import { defineConfig } from 'vitest/config'
 
-/** Killed, cut off and full at each step there is of each action, of which `npm test` takes a few. */
+/** Killed, cut off and full at each step there is of each action, of which `npm test` takes a few; and rollouts as large and as long as they may be. */
 export default defineConfig({
   test: {
     include: [
       'test/target/{killed,power-cut,disk-full,together}.test.ts',
-      'test/rollout/checkpoints.test.ts',
+      'test/rollout/{checkpoints,large-fleet,operations}.test.ts',
       'test/e2e/*.proof.ts',
     ],
-    env: { PYBUNDLE_KILLS: process.env.PYBUNDLE_KILLS ?? 'all' },
+    env: {
+      PYBUNDLE_KILLS: process.env.PYBUNDLE_KILLS ?? 'all',
+      PYBUNDLE_FLEET: process.env.PYBUNDLE_FLEET ?? '2400',
+    },
     testTimeout: 7_200_000,
     hookTimeout: 60_000,
     pool: 'forks',

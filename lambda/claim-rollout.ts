@@ -20,13 +20,12 @@ export interface Claim {
 export async function claimRollout(effects: RolloutEffects, { token }: RolloutInput): Promise<Claim | null> {
   const { lock, desired, current, failedTargets } = await effects.state()
   if (lock?.token !== token || !desired) return null
-  const since = new Date().toISOString()
   const members = await effects.listFleet()
   const online = members.filter((member) => member.online).map(({ target }) => target)
   const offline = members.filter((member) => !member.online).map(({ target }) => target)
   const gone = await effects.listGone(offline)
   return {
-    ground: { since, desired, document: await effects.pinDocument() },
+    ground: { desired, document: await effects.pinDocument() },
     current: current?.release ?? null,
     lock,
     online: orderTargets(online, failedTargets),

@@ -63,8 +63,8 @@ async function runMigration(scene: Scene, open: OpenMigration, phase: string): P
   let waited = 0
   for (let asked = 1; ; asked++) {
     const name = asked === 1 ? phase : `${phase}, asked ${asked} times`
-    const options = { name, phase, targets: [open.leader], action: 'migrate' as const, as }
-    const { only, seconds } = await effects.run(ground, options)
+    const asking = { name, phase, targets: [open.leader], action: 'migrate' as const, as }
+    const { only, seconds } = await effects.run(ground, { ...asking, waitedSeconds: waited })
     const end = only ? readMigration(only, hasBegun) : 'unknown'
     waited += seconds
     if (only?.outcome === 'running' && !hasBegun) {

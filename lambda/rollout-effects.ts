@@ -1,19 +1,18 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js'
-import { SSMClient } from '@aws-sdk/client-ssm'
 import { s3Client } from '../lib/aws/clients.ts'
 import { listFleet, listGone } from '../lib/aws/fleet-directory.ts'
 import { objectStore } from '../lib/aws/object-store.ts'
 import { type PinnedDocument, runCommand } from '../lib/aws/run-command.ts'
 import type { Action } from '../lib/release/command.ts'
-import { commandSeconds, type FleetPolicy } from '../lib/release/fleet.ts'
+import { type FleetPolicy, paceOf } from '../lib/release/fleet.ts'
 import type { AppScope } from '../lib/release/keys.ts'
 import { documentName } from '../lib/release/names.ts'
 import { type Limits, verdictsOf } from '../lib/release/progress.ts'
-import type { RolloutRecord } from '../lib/release/record.ts'
 import type { ServedRelease, State } from '../lib/release/state.ts'
 import { functionEnvironment } from './function-environment.ts'
 import { readRecord, updateRecord } from './rollout-record.ts'
-import { runPhase } from './run-phase.ts'
+import { type ChangeRecord, runPhase } from './run-phase.ts'
+import { askingClient, sendingClient } from './ssm-clients.ts'
 import { readState, writeState } from './state-store.ts'
 
 export interface RolloutInput extends AppScope {
@@ -24,7 +23,6 @@ export interface RolloutInput extends AppScope {
 
 /** What all commands of a rollout share, fixed when it began. */
 export interface Ground {
-  since: string
   desired: ServedRelease
   document: PinnedDocument
 }
@@ -37,27 +35,21 @@ export interface PhaseOptions {
   targets: readonly string[]
   action: Action
   limits?: Limits
-  maxConcurrency?: string
-  deliverySeconds?: number
+  /** In phases before it that ask for the same. */
+  waitedSeconds?: number
   /** Another rollout's command, sent by this one. */
   as?: { rollout: string; release: string }
 }
-
-/** A target that is online takes a command within seconds; one that does not within this time has failed. */
-export const DELIVERY_SECONDS = 90
-/** What Run Command may take beyond its own time-outs until it says so. */
-const GRACE_SECONDS = 120
 
 /** What a rollout does to the world, and how it looks at it. */
 export function rolloutEffects(input: RolloutInput, context: DurableContext) {
   const environment = functionEnvironment()
   const store = objectStore(s3Client(), environment.bucket)
-  const ssm = new SSMClient({ maxAttempts: 8, retryMode: 'adaptive' })
-  const commands = runCommand(ssm, new SSMClient({ maxAttempts: 1 }))
+  const ssm = askingClient()
+  const commands = runCommand(ssm, sendingClient())
   const policy = policyOf(environment.fleets, input)
 
-  const record = (change: (known: RolloutRecord, now: string) => RolloutRecord) =>
-    updateRecord(store, input, input.rollout, change)
+  const record: ChangeRecord = (change) => updateRecord(store, input, input.rollout, change)
 
   return {
     store,
@@ -79,8 +71,8 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
     },
 
     run(ground: Ground, { name, phase = name, targets, action, ...options }: PhaseOptions) {
-      const { maxConcurrency = '100%', deliverySeconds = DELIVERY_SECONDS } = options
-      const { document, since, desired } = ground
+      const { longestSeconds, ...pace } = paceOf(policy, action, targets.length)
+      const { document, desired } = ground
       const { token, rollout } = input
       const own = { action, release: desired.release, digests: desired, token, rollout }
       const command = { ...own, ...options.as }
@@ -92,9 +84,10 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
         targets,
         action,
         limits: options.limits ?? { allowed: 0 },
-        longestSeconds: deliverySeconds + commandSeconds(policy) + GRACE_SECONDS,
-        send: () =>
-          commands.send({ document, targets, command, comment, since, maxConcurrency, deliverySeconds }),
+        waitedSeconds: options.waitedSeconds ?? 0,
+        longestSeconds,
+        send: (since) => commands.send({ document, targets, command, comment, since, ...pace }),
+        endedCounts: (ids, since) => commands.endedCounts(ids, { document, since }),
         answers: async (ids) => verdictsOf(action, await commands.invocations(ids)),
         gone: (suspects) => listGone(ssm, suspects),
       })

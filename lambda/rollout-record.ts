@@ -12,12 +12,11 @@ export async function updateRecord(
   scope: AppScope,
   id: string,
   change: (record: RolloutRecord, now: string) => RolloutRecord,
-): Promise<void> {
+): Promise<RolloutRecord> {
   const key = rolloutKey(scope, id)
   const stored = await store.readText(key)
   if (!stored) throw new Error(`rollout record "${key}" is missing`)
   const changed = change(rolloutRecord.parse(JSON.parse(stored.body)), new Date().toISOString())
-  if (!(await store.replace(key, JSON.stringify(changed, null, 1), stored.eTag))) {
-    throw new Error(`rollout record "${key}" was changed by somebody else`)
-  }
+  if (await store.replace(key, JSON.stringify(changed, null, 1), stored.eTag)) return changed
+  throw new Error(`rollout record "${key}" was changed by somebody else`)
 }

@@ -8,7 +8,7 @@ import { Tally } from '../lib/release/tally.ts'
 import { bringBack } from './bring-back.ts'
 import { type Claim, claimRollout } from './claim-rollout.ts'
 import { migrateOnce } from './migrate-once.ts'
-import { DELIVERY_SECONDS, type RolloutInput, rolloutEffects } from './rollout-effects.ts'
+import { type RolloutInput, rolloutEffects } from './rollout-effects.ts'
 import { watchBake } from './watch-bake.ts'
 
 export type { RolloutInput } from './rollout-effects.ts'
@@ -70,9 +70,6 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
             targets,
             action: 'prepare',
             limits,
-            maxConcurrency: policy.maxConcurrency,
-            // Those queued behind the concurrency limit expire with the command.
-            deliverySeconds: Math.max(DELIVERY_SECONDS, policy.prepareSeconds),
           }),
         )
         prepared.push(...result.succeeded)

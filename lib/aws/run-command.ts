@@ -5,8 +5,10 @@ import {
   paginateListCommands,
   SendCommandCommand,
   type SSMClient,
+  type Command as SsmCommand,
 } from '@aws-sdk/client-ssm'
 import { type Command, commandParameters } from '../release/command.ts'
+import { IDS_PER_CALL } from '../release/fleet.ts'
 
 /** The document as it was when the rollout began: it ends on the version that it began with. */
 export interface PinnedDocument {
@@ -21,7 +23,7 @@ export interface SendOptions {
   command: Command
   /** Recognizes a command whose answer was lost: SendCommand has no client token. At most 100 characters. */
   comment: string
-  /** When the rollout began; what it sent is not looked for before. */
+  /** When the phase began; what it sent is not looked for before. */
   since: string
   maxConcurrency: string
   deliverySeconds: number
@@ -45,10 +47,14 @@ export interface RunCommand {
   pinDocument(name: string): Promise<PinnedDocument>
   /** Sends in calls of 50 ids, or finds what an earlier try had sent. */
   send(options: SendOptions): Promise<Sent>
+  /** On how many targets each of these has ended: one call for fifty commands, where `invocations` is one for each. */
+  endedCounts(
+    commandIds: readonly string[],
+    phase: Pick<SendOptions, 'document' | 'since'>,
+  ): Promise<number[]>
   invocations(commandIds: readonly string[]): Promise<Invocation[]>
 }
 
-const IDS_PER_CALL = 50
 const CLOCK_SKEW_MS = 60_000
 const ENDED = new Set(['Success', 'Failed', 'TimedOut', 'Cancelled'])
 
@@ -90,6 +96,14 @@ export function runCommand(ssm: SSMClient, sender: SSMClient): RunCommand {
       return { commandIds, refused: options.targets.filter((target) => !reached.has(target)) }
     },
 
+    async endedCounts(commandIds, phase) {
+      const counts = new Map<string, number>()
+      for await (const { CommandId = '', CompletedCount = 0 } of commandsSince(ssm, phase)) {
+        counts.set(CommandId, CompletedCount)
+      }
+      return commandIds.map((id) => counts.get(id) ?? 0)
+    },
+
     async invocations(commandIds) {
       const found: Invocation[] = []
       for (const CommandId of commandIds) {
@@ -109,23 +123,27 @@ interface SentCommand {
   targets: readonly string[]
 }
 
-/** What was sent through a document since the rollout began, by comment. */
-async function findSent(
+/** What was sent through a document since the phase began, by comment. */
+async function findSent(ssm: SSMClient, phase: SendOptions): Promise<ReadonlyMap<string, SentCommand>> {
+  const sent = new Map<string, SentCommand>()
+  for await (const { Comment, CommandId, InstanceIds } of commandsSince(ssm, phase)) {
+    if (Comment && CommandId) sent.set(Comment, { id: CommandId, targets: InstanceIds ?? [] })
+  }
+  return sent
+}
+
+async function* commandsSince(
   ssm: SSMClient,
-  { document, since }: SendOptions,
-): Promise<ReadonlyMap<string, SentCommand>> {
+  { document, since }: Pick<SendOptions, 'document' | 'since'>,
+): AsyncGenerator<SsmCommand> {
   const earliest = new Date(Date.parse(since) - CLOCK_SKEW_MS).toISOString()
   const Filters = [
     { key: 'DocumentName' as const, value: document.name },
     { key: 'InvokedAfter' as const, value: earliest.replace(/\.\d+/, '') },
   ]
-  const sent = new Map<string, SentCommand>()
   for await (const page of paginateListCommands({ client: ssm, pageSize: 50 }, { Filters })) {
-    for (const { Comment, CommandId, InstanceIds } of page.Commands ?? []) {
-      if (Comment && CommandId) sent.set(Comment, { id: CommandId, targets: InstanceIds ?? [] })
-    }
+    yield* page.Commands ?? []
   }
-  return sent
 }
 
 /** Undefined when one of the ids is refused, and with it the call. */

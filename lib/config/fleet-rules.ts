@@ -1,4 +1,5 @@
 import type { WaveSize } from '../release/fleet.ts'
+import { mostWaves } from '../release/operations.ts'
 import type { FleetTable } from './fleets.ts'
 import { type Rule, rule as ruleFor } from './table.ts'
 
@@ -52,6 +53,25 @@ const healthFitsActivation = rule(
   },
 )
 
+/** A fleet of any size: how many targets it has only AWS knows. */
+const rolloutFitsItsExecution = rule(
+  ['waves', 'bake_seconds', 'max_concurrency', 'prepare_seconds', 'migrate_seconds', 'activate_seconds'],
+  (table) => {
+    if (table.waves.length === 0) return []
+    const most = mostWaves({
+      waves: table.waves as [WaveSize, ...WaveSize[]],
+      bakeSeconds: table.bake_seconds,
+      maxConcurrency: String(table.max_concurrency),
+      prepareSeconds: table.prepare_seconds,
+      migrateSeconds: table.migrate_seconds,
+      activateSeconds: table.activate_seconds,
+    })
+    if (table.waves.length <= most) return []
+    const what = `are ${table.waves.length}: with bake_seconds = ${table.bake_seconds} and these time limits a rollout of more than ${most} could need more than the 3,000 operations of a durable execution`
+    return [{ key: ['waves'], what }]
+  },
+)
+
 const variablesHaveAFile = rule(['health_url', 'env_file'], ({ health_url, env_file }) =>
   health_url.includes('${') && !env_file
     ? [{ key: ['health_url'], what: 'has a variable, but there is no "env_file" to read it from' }]
@@ -67,5 +87,6 @@ export const FLEET_RULES: readonly Rule<FleetTable>[] = [
   wavesGrow,
   lastWaveReachesAll,
   healthFitsActivation,
+  rolloutFitsItsExecution,
   variablesHaveAFile,
 ]

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { Action } from './command.ts'
 
 /** A count is how many targets the wave takes; a percentage how much of the fleet is reached after it. */
 export const waveSize = z.union([z.number().int().positive(), z.string().regex(/^([1-9]\d?|100)%$/)])
@@ -39,6 +40,51 @@ export type FleetPolicy = z.infer<typeof fleetPolicy>
 /** How long a command may run on a target: the document has one step with one time-out for all actions. */
 export function commandSeconds(policy: Pick<FleetPolicy, 'prepareSeconds' | 'activateSeconds'>): number {
   return Math.max(policy.prepareSeconds, policy.activateSeconds)
+}
+
+/** A target that is online takes a command within seconds; one that does not within this time has failed. */
+const DELIVERY_SECONDS = 90
+/** What Run Command may take beyond its own time-outs until it says so. */
+const GRACE_SECONDS = 120
+const LONGEST_DELIVERY_SECONDS = 2_592_000
+/** Run Command takes so many ids in a call. */
+export const IDS_PER_CALL = 50
+
+/** How a command goes through the targets of a phase. */
+export interface Pace {
+  /** As SendCommand takes it, of each call. */
+  maxConcurrency: string
+  deliverySeconds: number
+  /** Whoever has not answered by then has failed. */
+  longestSeconds: number
+}
+
+type PacedBy = Pick<FleetPolicy, 'maxConcurrency' | 'prepareSeconds' | 'activateSeconds'>
+
+/** Preparing costs a target CPU and disk, and the bucket's endpoint its bandwidth; all else is told to all at once. */
+export function paceOf(policy: PacedBy, action: Action, targets: number): Pace {
+  const isLimited = action === 'prepare'
+  const maxConcurrency = isLimited ? concurrencyOfCall(policy.maxConcurrency, targets) : '100%'
+  // Who is queued behind the others of its call expires with the command: it lasts until the last one's turn.
+  const queued = isLimited ? turnsOfCall(maxConcurrency, targets) * policy.prepareSeconds : 0
+  const deliverySeconds = Math.min(LONGEST_DELIVERY_SECONDS, Math.max(DELIVERY_SECONDS, queued))
+  return {
+    maxConcurrency,
+    deliverySeconds,
+    longestSeconds: deliverySeconds + commandSeconds(policy) + GRACE_SECONDS,
+  }
+}
+
+/** A count is the whole fleet's, where Run Command takes it for each call; one of each call is the least. */
+function concurrencyOfCall(limit: string, targets: number): string {
+  if (limit.endsWith('%')) return limit
+  return String(Math.max(1, Math.floor(Number(limit) / Math.ceil(targets / IDS_PER_CALL))))
+}
+
+function turnsOfCall(limit: string, targets: number): number {
+  const ids = Math.min(targets, IDS_PER_CALL)
+  const share = limit.endsWith('%') ? (ids * Number.parseInt(limit, 10)) / 100 : Number(limit)
+  return Math.ceil(ids / Math.max(1, Math.floor(share)))
 }
 
 /** Splits the fleet into waves in the order given; whoever the sizes do not reach is in the last wave. */

@@ -39,6 +39,11 @@ export function silent(action: Action, reason: string): Verdict {
   return { action, outcome: 'failed', current: null, reason, silent: true, phases: {} }
 }
 
+/** Whether it has said nothing, by itself. */
+export function isQuiet(verdict: Verdict | undefined): boolean {
+  return !verdict || verdict.silent === true
+}
+
 /** Whoever has not answered when the time is over has failed. */
 export function withSilent(
   verdicts: Record<string, Verdict>,
@@ -108,6 +113,13 @@ function targetsWith(verdicts: Record<string, Verdict>, wanted: readonly Verdict
  */
 export function secondsToNextLook(waitedSeconds: number): number {
   return Math.max(1, Math.ceil(waitedSeconds / 10))
+}
+
+/** How many looks there are until so much time has passed. */
+export function looksWithin(seconds: number): number {
+  let looks = 0
+  for (let waited = 0; waited < seconds; waited += secondsToNextLook(waited)) looks++
+  return looks
 }
 
 const SHORTEST_LOOK = 30

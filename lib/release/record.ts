@@ -94,7 +94,10 @@ export function beginPhase(
 
 export interface PhaseProgress {
   phase: string
+  /** What was said since the last time. */
   verdicts: Record<string, Verdict>
+  /** How many have answered up to now, where these are not all of them. */
+  answered?: number
   /** Everyone has answered. A phase goes on for as long as an answer is that something still runs. */
   ended: boolean
 }
@@ -108,7 +111,7 @@ export function noteProgress(record: RolloutRecord, progress: PhaseProgress, now
   const isOver = progress.ended && said.every(({ outcome }) => outcome !== 'running')
   const phases = record.phases.map((known) =>
     known.name === progress.phase
-      ? { ...known, answered: said.length, ...(isOver && { endedAt: now }) }
+      ? { ...known, answered: progress.answered ?? said.length, ...(isOver && { endedAt: now }) }
       : known,
   )
   return { ...record, targets, phases }

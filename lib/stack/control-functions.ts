@@ -13,6 +13,7 @@ import type { FleetConfig } from '../config/fleets.ts'
 import type { FleetPolicy } from '../release/fleet.ts'
 import { WATCHED_SUFFIXES } from '../release/keys.ts'
 import { documentName } from '../release/names.ts'
+import { executionSeconds } from '../release/operations.ts'
 import { acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
 
 export interface ControlFunctionsProps {
@@ -21,7 +22,6 @@ export interface ControlFunctionsProps {
 }
 
 const ALIAS = 'live'
-const LONGEST_ROLLOUT = Duration.days(2)
 const LOOK_AGAIN_EVERY = Duration.minutes(5)
 
 /** `on-upload` and the durable `rollout`: each with what it may do and the names that it needs. */
@@ -34,7 +34,10 @@ export class ControlFunctions extends Construct {
     super(scope, id)
     this.rollout = this.function('Rollout', 'rollout', fleets, {
       timeout: Duration.minutes(5),
-      durableConfig: { executionTimeout: LONGEST_ROLLOUT, retentionPeriod: Duration.days(14) },
+      durableConfig: {
+        executionTimeout: Duration.seconds(Math.max(...fleets.map(executionSeconds))),
+        retentionPeriod: Duration.days(14),
+      },
       // A running rollout ends on the version that it began with.
       currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
     })

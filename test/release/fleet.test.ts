@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { planWaves } from '../../lib/release/fleet.ts'
+import { paceOf, planWaves } from '../../lib/release/fleet.ts'
 
 const five = ['a', 'b', 'c', 'd', 'e']
 
@@ -25,5 +25,36 @@ describe('planWaves', () => {
 
   it('has one wave for a fleet of one', () => {
     expect(planWaves(['a'], [1, 2, '100%'])).toEqual([['a']])
+  })
+})
+
+describe('paceOf', () => {
+  const policy = { maxConcurrency: '50%', prepareSeconds: 900, activateSeconds: 120 }
+
+  it.each([
+    ['10', 5, '10', 900],
+    ['10', 100, '5', 9000],
+    ['10', 2400, '1', 45_000],
+    ['480', 2400, '10', 4500],
+    ['50%', 2400, '50%', 1800],
+    ['10%', 2400, '10%', 9000],
+    ['10%', 5, '10%', 4500],
+    ['100%', 2400, '100%', 900],
+  ])(
+    'lets %s of a fleet prepare at once: of %i targets %s of each call, until the last one had its time',
+    (maxConcurrency, targets, ofCall, deliverySeconds) => {
+      expect(paceOf({ ...policy, maxConcurrency }, 'prepare', targets)).toMatchObject({
+        maxConcurrency: ofCall,
+        deliverySeconds,
+      })
+    },
+  )
+
+  it('tells everything else to all at once', () => {
+    expect(paceOf(policy, 'activate', 2400)).toEqual({
+      maxConcurrency: '100%',
+      deliverySeconds: 90,
+      longestSeconds: 90 + 900 + 120,
+    })
   })
 })

@@ -15,6 +15,7 @@ import { sha256 } from '../../lib/release/digest.ts'
 import type { FleetPolicy } from '../../lib/release/fleet.ts'
 import { bundleKey, codeKey, requestKey, rolloutKey, stateKey } from '../../lib/release/keys.ts'
 import { documentName } from '../../lib/release/names.ts'
+import { executionSeconds } from '../../lib/release/operations.ts'
 import { type RolloutRecord, rolloutRecord } from '../../lib/release/record.ts'
 import { releaseId } from '../../lib/release/release.ts'
 import { requestId } from '../../lib/release/request.ts'
@@ -178,7 +179,10 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
     const created: DurableEngine = new DurableEngine({
       store: openExecutionStore(join(directory, 'executions')),
       sleepUntil: clock.sleepUntil,
-      limits: () => FUNCTION.config.durable ?? { executionTimeoutSeconds: 1, retentionDays: 1 },
+      limits: () => ({
+        executionTimeoutSeconds: executionSeconds({ ...POLICY, ...policy }),
+        retentionDays: 14,
+      }),
       onStatusChange: (execution) => {
         if (execution.status !== 'RUNNING') void clock.during(look(), ownLife.signal)
       },

@@ -217,6 +217,7 @@ describe('the service', () => {
   it('may throttle SendCommand, and may lose its answers: nothing is done twice', async () => {
     const machine = await openMachine()
     await machine.rollOut('1')
+    machine.clock.haste = 20
     let sends = 0
     machine.fleet.onCall((operation) => {
       if (operation !== 'SendCommand') return undefined

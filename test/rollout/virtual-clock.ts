@@ -9,14 +9,28 @@ interface Sleeper {
 
 /**
  * Time that passes only when nobody works: hours of bake in moments. It is also what `Date` says in the whole
- * process, so that records, signatures and S3's own times agree with it. Timers stay real.
+ * process, so that records, signatures and S3's own times agree with it. Timers stay real, and take it along: what
+ * the SDK waits before it tries again has passed for everybody.
  */
 export class VirtualClock {
   readonly #sleepers = new Set<Sleeper>()
   readonly #work = new Set<Promise<unknown>>()
+  readonly #setTimeout = globalThis.setTimeout
+  #isClosed = false
+  /** So many times as fast as they are timers run. */
+  haste = 1
 
   constructor(start = new Date('2026-03-01T12:00:00Z')) {
     vi.useFakeTimers({ toFake: ['Date'], now: start })
+    const setTimer = (work: (...values: unknown[]) => void, milliseconds = 0, ...values: unknown[]) => {
+      const end = Math.ceil(Date.now() + milliseconds)
+      const fire = () => {
+        if (!this.#isClosed) vi.setSystemTime(Math.max(end, Date.now()))
+        work(...values)
+      }
+      return this.#setTimeout(fire, milliseconds / this.haste)
+    }
+    globalThis.setTimeout = Object.assign(setTimer, this.#setTimeout)
   }
 
   readonly sleepUntil: SleepUntil = (time, signal) => {
@@ -63,6 +77,8 @@ export class VirtualClock {
   }
 
   close(): void {
+    this.#isClosed = true
+    globalThis.setTimeout = this.#setTimeout
     vi.useRealTimers()
   }
 }

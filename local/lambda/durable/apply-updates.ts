@@ -1,6 +1,6 @@
 import type { Operation, OperationUpdate } from '@aws-sdk/client-lambda'
 import { ServiceError } from '../../http/endpoint.ts'
-import type { Execution } from './execution.ts'
+import { countOperations, type Execution } from './execution.ts'
 
 const ENDED = ['SUCCEEDED', 'FAILED', 'CANCELLED', 'TIMED_OUT', 'STOPPED']
 const MAX_OPERATIONS = 3000
@@ -32,7 +32,8 @@ function applyUpdate(execution: Execution, update: OperationUpdate, now: Date): 
   }
   const known = execution.operations.find(({ Id }) => Id === update.Id)
   if (known && ENDED.includes(known.Status ?? '')) throw invalid(`Operation ${update.Id} has already ended.`)
-  if (!known && execution.operations.length > MAX_OPERATIONS) {
+  const isOneMore = !known || update.Action === 'RETRY'
+  if (isOneMore && countOperations(execution) >= MAX_OPERATIONS) {
     throw invalid(`Durable execution has reached the limit of ${MAX_OPERATIONS} operations.`)
   }
   const apply = BY_TYPE[update.Type ?? '']

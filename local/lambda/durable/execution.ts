@@ -33,6 +33,14 @@ export interface Execution {
 
 export const isRunning = ({ status }: Execution) => status === 'RUNNING'
 
+/** As AWS meters them: each try again is one, and each look of a condition beside the condition itself. */
+export function countOperations({ operations }: Execution): number {
+  return operations.reduce((count, { SubType, StepDetails }) => {
+    const tries = StepDetails?.Attempt ?? 0
+    return count + (SubType === 'WaitForCondition' ? 1 + tries : Math.max(1, tries))
+  }, 0)
+}
+
 /** When the function is to be invoked next: as soon as the first wait or retry is due. */
 export function nextInvocation(execution: Execution): Date | undefined {
   if (execution.nextTryTimestamp) return execution.nextTryTimestamp

@@ -1,0 +1,96 @@
+import type { DurableContext } from '@aws/durable-execution-sdk-js'
+import { isQuiet, secondsToNextLook, withGone, withSilent } from '../lib/release/progress.ts'
+import { noteProgress } from '../lib/release/record.ts'
+import type { Verdict } from '../lib/release/verdict.ts'
+import type { ChangeRecord, Phase, SentPhase } from './run-phase.ts'
+
+/** What is carried from one look to the next; each is kept, and an execution may write 100 MB in all. */
+interface Watch {
+  /** Who has not answered, as indices of the phase's targets. */
+  open: number[]
+  /** How many answers of each command are in the record. */
+  answered: number[]
+  waitedSeconds: number
+  failedLooks: number
+}
+
+/** So many failed looks in a row end the rollout; a throttled minute does not. */
+const FAILED_LOOKS = 20
+/** Who is silent for longer may be gone; so many are asked about at each look. */
+const SUSPICIOUS_SECONDS = 30
+const MOST_SUSPECTS = 200
+
+/** Looks until everybody has answered, or should have; how many seconds that took. */
+export async function watchPhase(
+  context: DurableContext,
+  record: ChangeRecord,
+  phase: Phase,
+  sent: SentPhase,
+): Promise<number> {
+  const refused = new Set(sent.refused)
+  const reached = phase.targets.flatMap((target, index) => (refused.has(target) ? [] : [index]))
+  const nextLook = (waited: number) => secondsToNextLook(waited === 0 ? 0 : phase.waitedSeconds + waited)
+  const { waitedSeconds } = await context.waitForCondition(
+    `watch ${phase.name}`,
+    // A check that throws is not retried by the SDK but ends the execution: failures are counted instead.
+    async ({ failedLooks, ...seen }: Watch) => {
+      const waited = seen.waitedSeconds + nextLook(seen.waitedSeconds)
+      try {
+        return await look(record, phase, sent, { ...seen, waitedSeconds: waited, failedLooks: 0 })
+      } catch (error) {
+        if (failedLooks + 1 >= FAILED_LOOKS) throw error
+        return { ...seen, waitedSeconds: waited, failedLooks: failedLooks + 1 }
+      }
+    },
+    {
+      initialState: {
+        open: reached,
+        answered: sent.commandIds.map(() => 0),
+        waitedSeconds: 0,
+        failedLooks: 0,
+      },
+      waitStrategy: ({ open, waitedSeconds: waited }) =>
+        open.length === 0 || waited >= phase.longestSeconds
+          ? { shouldContinue: false }
+          : { shouldContinue: true, delay: { seconds: nextLook(waited) } },
+    },
+  )
+  return waitedSeconds
+}
+
+/** One look at a fleet costs a call, and one more for each command of which more targets have answered. */
+async function look(record: ChangeRecord, phase: Phase, sent: SentPhase, seen: Watch): Promise<Watch> {
+  const { targets, action } = phase
+  const { news, answered } = await readNews(phase, sent, seen.answered)
+  const suspects = namesAt(targets, seen.open).filter((target) => isQuiet(news[target]))
+  const isWorthAsking = seen.waitedSeconds >= SUSPICIOUS_SECONDS && suspects.length > 0
+  const missing = isWorthAsking ? await phase.gone(suspects.slice(0, MOST_SUSPECTS)) : []
+  const verdicts = withGone({ ...withSilent({}, action, missing), ...news }, missing)
+  const open = seen.open.filter((index) => !(String(targets[index]) in verdicts))
+  if (open.length < seen.open.length) {
+    const progress = { verdicts, answered: targets.length - open.length, ended: false }
+    await record((known, now) => noteProgress(known, { phase: phase.phase, ...progress }, now))
+  }
+  return { ...seen, open, answered }
+}
+
+async function readNews(
+  { endedCounts, answers }: Phase,
+  { commandIds, since }: SentPhase,
+  answeredBefore: readonly number[],
+): Promise<{ news: Record<string, Verdict>; answered: number[] }> {
+  const ended = await endedCounts(commandIds, since)
+  const answered = [...answeredBefore]
+  const news: Record<string, Verdict> = {}
+  for (const [index, id] of commandIds.entries()) {
+    if (ended[index] === answered[index]) continue
+    const said = await answers([id])
+    // Lists agree with each other in the end only: what this one does not show yet is asked for again.
+    answered[index] = Object.keys(said).length
+    Object.assign(news, said)
+  }
+  return { news, answered }
+}
+
+const namesAt = (targets: readonly string[], indices: readonly number[]) =>
+  indices.map((index) => String(targets[index]))
