@@ -14,6 +14,7 @@ import type { PromoteOptions } from '../lib/cli/promote.ts'
 import type { PublishOptions } from '../lib/cli/publish.ts'
 import type { RepairOptions } from '../lib/cli/repair.ts'
 import type { RollbackOptions } from '../lib/cli/rollback.ts'
+import type { StatusOptions } from '../lib/cli/status.ts'
 import { UserError } from '../lib/user-error.ts'
 
 const MENDABLE = 1
@@ -266,19 +267,21 @@ runs<ConfirmMigrationOptions>(
   async (options) => (await import('../lib/cli/confirm-migration.ts')).confirmMigration(options),
 )
 
-runs<AppOptions>(
+runs<StatusOptions>(
   requiring(
-    appCommand('status', 'What an environment runs, and how the latest rollouts ended.', [
+    appCommand('status', 'What an environment runs, target by target, and how the latest rollouts ended.', [
       'pybundle status --environment production',
+      'pybundle status --environment production --refresh',
       'pybundle status --environment production --json',
     ]),
     ENVIRONMENT,
-  ),
+  ).option('--refresh', 'ask the targets now; it is every 15 minutes otherwise'),
   async (options) => {
     const { openApp } = await import('../lib/cli/open-app.ts')
     const { readStatus, renderStatus } = await import('../lib/cli/status.ts')
-    const { store, scope } = openApp(options)
-    const status = await readStatus(store, scope)
+    const app = openApp(options)
+    if (options.refresh) await (await import('../lib/cli/refresh.ts')).refreshFleet(app)
+    const status = await readStatus(app.store, app.scope)
     console.log(options.json ? JSON.stringify(status) : renderStatus(status, process.stdout.columns))
     return 0
   },

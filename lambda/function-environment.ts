@@ -5,6 +5,7 @@ const environment = z.object({
   BUCKET: z.string(),
   ROLLOUT_FUNCTION: z.string().default(''),
   ROLLOUT_ALIAS: z.string().default('live'),
+  FLEET_FUNCTION: z.string().default(''),
   /**
    * Written into the bundle at synthesis, since Lambda's own variables end at 4 KB; a running rollout so
    * also ends under the policy that it began with.
@@ -21,6 +22,7 @@ export function functionEnvironment() {
     bucket: names.BUCKET,
     rolloutFunction: names.ROLLOUT_FUNCTION,
     rolloutAlias: names.ROLLOUT_ALIAS,
+    fleetFunction: names.FLEET_FUNCTION,
     fleets,
   }
 }

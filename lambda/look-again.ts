@@ -1,3 +1,4 @@
+import type { FleetLooker } from '../lib/aws/fleet-looker.ts'
 import type { ObjectStore } from '../lib/aws/object-store.ts'
 import type { RolloutEngine } from '../lib/aws/rollout-engine.ts'
 import {
@@ -30,13 +31,14 @@ import { readState, type StoredState, writeState } from './state-store.ts'
 export interface Clients {
   store: ObjectStore
   engine: RolloutEngine
+  fleetLooker: FleetLooker
 }
 
 /**
  * Brings an environment as far as it can go now: frees a dead owner's lock, starts the newest waiting
  * request, closes those before it. Safe to call at any time, any number of times, at once from several places.
  */
-export async function lookAgain({ store, engine }: Clients, scope: AppScope): Promise<void> {
+export async function lookAgain({ store, engine, fleetLooker }: Clients, scope: AppScope): Promise<void> {
   for (;;) {
     const stored = await readState(store, scope)
     const { lock } = stored.state
@@ -45,7 +47,7 @@ export async function lookAgain({ store, engine }: Clients, scope: AppScope): Pr
     const next = decideNext({ state: stored.state, waiting, owner })
 
     if (next.do === 'nothing') return
-    if (next.do === 'apply') await apply(store, scope, stored, next.request)
+    if (next.do === 'apply') await apply({ store, fleetLooker }, scope, stored, next.request)
     if (next.do === 'accept') await accept(store, scope, stored, next.request)
     if (next.do === 'recover' && lock) await recover(store, scope, stored, lock, next.ended)
     if (next.do === 'start owner' && lock) {
@@ -75,14 +77,23 @@ async function waitingRequests(store: ObjectStore, scope: AppScope): Promise<Wai
 }
 
 /** The state first, then the record: applied twice, it is the same. */
-async function apply(store: ObjectStore, scope: AppScope, stored: StoredState, id: string): Promise<void> {
+async function apply(
+  { store, fleetLooker }: Pick<Clients, 'store' | 'fleetLooker'>,
+  scope: AppScope,
+  stored: StoredState,
+  id: string,
+): Promise<void> {
   try {
     const asked = await readRequest(store, scope, id)
     if (!isSetting(asked)) throw new Error(`request ${id} was exchanged`)
     const setting = applySetting(stored.state, asked)
-    if ('refusal' in setting) return await close(store, scope, id, 'refused', setting.refusal)
+    if ('refusal' in setting) {
+      await close(store, scope, id, 'refused', setting.refusal)
+      return
+    }
     if (!(await writeState(store, scope, { ...stored, state: setting.state }))) return
-    await close(store, scope, id, 'done', setting.said)
+    const isFirst = await close(store, scope, id, 'done', setting.said)
+    if (isFirst && asked.action === 'refresh') await fleetLooker.start(scope)
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     await close(store, scope, id, 'refused', error.message)
@@ -215,10 +226,11 @@ async function recover(
   await writeState(store, scope, { ...stored, state: freeLock(stored.state) })
 }
 
+/** False when another look had closed it. */
 async function close(store: ObjectStore, scope: AppScope, id: string, outcome: Outcome, reason: string) {
   const asked = await askedBy(store, scope, id)
   const record = closedRecord(asked, outcome, reason, new Date().toISOString())
-  await store.createOnly(rolloutKey(scope, id), JSON.stringify(record, null, 1))
+  return store.createOnly(rolloutKey(scope, id), JSON.stringify(record, null, 1))
 }
 
 /** As much as any file tells that came as a request. */

@@ -1,5 +1,6 @@
 import { LambdaClient } from '@aws-sdk/client-lambda'
 import { s3Client } from '../lib/aws/clients.ts'
+import { fleetLooker } from '../lib/aws/fleet-looker.ts'
 import { objectStore } from '../lib/aws/object-store.ts'
 import { rolloutEngine } from '../lib/aws/rollout-engine.ts'
 import type { AppScope } from '../lib/release/keys.ts'
@@ -8,9 +9,11 @@ import { lookAgain } from './look-again.ts'
 import { requestForDrop } from './request-for-drop.ts'
 import { type StorageEvent, uploadsOf } from './storage-event.ts'
 
-const { bucket, rolloutFunction, rolloutAlias, fleets } = functionEnvironment()
+const { bucket, rolloutFunction, rolloutAlias, fleetFunction, fleets } = functionEnvironment()
 const store = objectStore(s3Client(), bucket)
-const engine = rolloutEngine(new LambdaClient({}), rolloutFunction, rolloutAlias)
+const lambda = new LambdaClient({})
+const engine = rolloutEngine(lambda, rolloutFunction, rolloutAlias)
+const looker = fleetLooker(lambda, fleetFunction)
 
 /** Whatever the event (an upload, the end of an execution, the schedule), it only says: look again. */
 export async function handler(event: Partial<StorageEvent>): Promise<void> {
@@ -22,7 +25,7 @@ export async function handler(event: Partial<StorageEvent>): Promise<void> {
       for (const upload of uploads) {
         if (isOf(upload, { environment, app })) await requestForDrop(store, upload)
       }
-      await lookAgain({ store, engine }, { environment, app })
+      await lookAgain({ store, engine, fleetLooker: looker }, { environment, app })
     }),
   )
   const failures = looks.flatMap((look) => (look.status === 'rejected' ? [look.reason] : []))

@@ -55,10 +55,21 @@ interface Question {
 
 /** Writes the request, last of all, and follows what becomes of it; returns the exit code. */
 export async function ask(
-  { store, scope }: OpenedApp,
-  { id = requestId(new Date(), randomUUID()), what, wish, answer = {} }: Question,
+  app: OpenedApp,
+  question: Question,
   { detach, json }: FollowingOptions,
 ): Promise<number> {
+  const request = await writeRequest(app, question)
+  const { store, scope } = app
+  if (!detach) return followRollout({ store, scope, requestId: request.id, json })
+  if (json) console.log(JSON.stringify({ ...request, ...question.answer }))
+  return 0
+}
+
+export async function writeRequest(
+  { store, scope }: OpenedApp,
+  { id = requestId(new Date(), randomUUID()), what, wish }: Question,
+): Promise<Request> {
   const request = {
     format: 1,
     id,
@@ -72,9 +83,7 @@ export async function ask(
     if (!isOurs) throw new Error(`request ${id} exists already`)
     result(`Asked ${scope.environment} ${what} (request ${id})`)
   })
-  if (!detach) return followRollout({ store, scope, requestId: id, json })
-  if (json) console.log(JSON.stringify({ ...request, ...answer }))
-  return 0
+  return request
 }
 
 /** A container's user may have no name. */

@@ -1,13 +1,19 @@
 import type { ObjectStore } from '../aws/object-store.ts'
-import { type AppScope, rolloutsPrefix, stateKey } from '../release/keys.ts'
+import { type FleetReport, fleetReport } from '../release/fleet-report.ts'
+import { type AppScope, fleetKey, rolloutsPrefix, stateKey } from '../release/keys.ts'
 import { type Outcome, type RolloutRecord, rolloutRecord } from '../release/record.ts'
 import { EMPTY_STATE, type State, state as stateSchema } from '../release/state.ts'
-import type { Verdict } from '../release/verdict.ts'
 import { colorsOf } from './colors.ts'
+import { fleetTable, latestWords } from './fleet-table.ts'
 import { secondsOf } from './follow.ts'
+import type { AppOptions } from './open-app.ts'
 import { GAP, plainTable } from './plain-table.ts'
 
 const colors = colorsOf(process.stdout)
+
+export interface StatusOptions extends AppOptions {
+  refresh?: boolean | undefined
+}
 
 export interface Status {
   environment: string
@@ -15,29 +21,35 @@ export interface Status {
   state: State
   /** The latest first. */
   rollouts: RolloutRecord[]
+  /** What each target served when it was last asked. */
+  fleet?: FleetReport
 }
 
 const SHOWN_ROLLOUTS = 8
 const SHORTEST_NAME = 8
 
 export async function readStatus(store: ObjectStore, scope: AppScope): Promise<Status> {
-  const [stored, records] = await Promise.all([
+  const [stored, fleet, records] = await Promise.all([
     store.readJson(stateKey(scope)),
+    store.readJson(fleetKey(scope)),
     store.list(rolloutsPrefix(scope)),
   ])
   // Not by key: a refused upload may be named anything.
   const latest = records.sort((a, b) => b.lastModified.getTime() - a.lastModified.getTime())
-  const rollouts = await Promise.all(
+  const read = await Promise.all(
     latest.slice(0, SHOWN_ROLLOUTS).map(async ({ key }) => rolloutRecord.parse(await store.readJson(key))),
   )
+  const rollouts = read.filter(({ action }) => action !== 'refresh')
   rollouts.sort((a, b) => b.startedAt.localeCompare(a.startedAt))
-  return { ...scope, state: stored ? stateSchema.parse(stored) : EMPTY_STATE, rollouts }
+  const state = stored ? stateSchema.parse(stored) : EMPTY_STATE
+  return { ...scope, state, rollouts, ...(fleet !== undefined && { fleet: fleetReport.parse(fleet) }) }
 }
 
 /** What an environment runs, what is going on, and how the latest requests ended, refused ones too. */
 export function renderStatus(
-  { environment, app, state, rollouts }: Status,
+  { environment, app, state, rollouts, fleet }: Status,
   columns = Number.POSITIVE_INFINITY,
+  now = new Date(),
 ): string {
   const head = [
     colors.bold(`${app} in ${environment}`),
@@ -45,10 +57,9 @@ export function renderStatus(
     `previous  ${state.previous?.release ?? '-'}`,
     ...situation(state).map((line) => colors.yellow(line)),
   ]
-  if (rollouts.length === 0) return head.join('\n')
-  return [...head, '', rolloutTable(rollouts, columns), ...reasons(rollouts), ...targetTable(rollouts)].join(
-    '\n',
-  )
+  const targets = fleetTable(latestWords(fleet, rollouts), state.current?.release, now)
+  const told = rollouts.length > 0 ? ['', rolloutTable(rollouts, columns), ...reasons(rollouts)] : []
+  return [...head, ...told, ...targets].join('\n')
 }
 
 function situation({ lock, freeze, migration, failed, current }: State): string[] {
@@ -100,24 +111,4 @@ function shortTime({ startedAt }: RolloutRecord): string {
 function reasons(rollouts: RolloutRecord[]): string[] {
   const told = rollouts.filter(({ reason, outcome }) => reason && outcome !== 'superseded')
   return told.map((record) => `${colors.dim(shortTime(record))} ${record.reason}`)
-}
-
-/** Each target's last word, from the latest rollouts. */
-function targetTable(rollouts: RolloutRecord[]): string[] {
-  const seen = new Map<string, string>()
-  for (const record of rollouts) {
-    for (const [target, verdicts] of Object.entries(record.targets)) {
-      const last = Object.values(verdicts).at(-1)
-      if (last && !seen.has(target)) seen.set(target, servedBy(last))
-    }
-  }
-  if (seen.size === 0) return []
-  const table = plainTable(['target', 'serves, as of its last rollout'])
-  for (const [target, release] of [...seen].sort()) table.push([target, release])
-  return ['', table.toString()]
-}
-
-/** A target that fell silent may serve anything. */
-function servedBy({ current, outcome }: Verdict): string {
-  return current ?? (outcome === 'failed' || outcome === 'gone' ? 'unknown' : 'nothing')
 }

@@ -58,6 +58,8 @@ const freeze = z.object({
   reason: text(200),
   until: time.optional(),
 })
+/** Ask the fleet now what it serves. */
+const refresh = z.object({ ...common, action: z.literal('refresh') })
 const unfreeze = z.object({ ...common, action: z.literal('unfreeze') })
 /** A person says of a migration what nobody else can: that it has ended, or never changed anything. */
 const confirmMigration = z.object({
@@ -67,7 +69,17 @@ const confirmMigration = z.object({
   ended: yesOrNo,
 })
 
-const ACTIONS = [deploy, promote, rollback, repair, cancel, freeze, unfreeze, confirmMigration] as const
+const ACTIONS = [
+  deploy,
+  promote,
+  rollback,
+  repair,
+  cancel,
+  freeze,
+  unfreeze,
+  confirmMigration,
+  refresh,
+] as const
 const ACTION_NAMES = ACTIONS.map(({ shape }) => shape.action.value)
 
 /** `requests/<id>.request`: what somebody asks of an environment. Created once, never overwritten. */
@@ -83,7 +95,7 @@ export type DeployRequest = z.infer<typeof deploy> | z.infer<typeof promote>
 /** Starts no rollout but takes effect at once. */
 export type SettingRequest = Extract<Request, { action: (typeof SETTINGS)[number] }>
 
-const SETTINGS = ['cancel', 'freeze', 'unfreeze', 'confirm-migration'] as const
+const SETTINGS = ['cancel', 'freeze', 'unfreeze', 'confirm-migration', 'refresh'] as const
 
 export function isSetting(asked: { action?: unknown }): asked is SettingRequest {
   return (SETTINGS as readonly unknown[]).includes(asked.action)

@@ -7,6 +7,7 @@ export type Setting = { state: State; said: string } | { refusal: string }
 export function applySetting(state: State, asked: SettingRequest): Setting {
   if (asked.action === 'cancel') return cancel(state, asked)
   if (asked.action === 'confirm-migration') return confirmMigration(state, asked)
+  if (asked.action === 'refresh') return { state, said: 'The fleet is asked what it serves.' }
   if (asked.action === 'unfreeze')
     return { state: { ...state, freeze: null }, said: 'Rollouts are let in again.' }
   const { reason, until, requestedBy: by } = asked

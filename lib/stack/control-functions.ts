@@ -12,9 +12,9 @@ import { Construct } from 'constructs'
 import type { FleetConfig } from '../config/fleets.ts'
 import type { FleetPolicy } from '../release/fleet.ts'
 import { WATCHED_SUFFIXES } from '../release/keys.ts'
-import { documentName } from '../release/names.ts'
 import { executionSeconds } from '../release/operations.ts'
 import { acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
+import { letCommand } from './command-access.ts'
 
 export interface ControlFunctionsProps {
   bucket: Bucket
@@ -23,12 +23,15 @@ export interface ControlFunctionsProps {
 
 const ALIAS = 'live'
 const LOOK_AGAIN_EVERY = Duration.minutes(5)
+/** A status costs a target a second of Python. */
+const LOOK_AT_FLEETS_EVERY = Duration.minutes(15)
 
-/** `on-upload` and the durable `rollout`: each with what it may do and the names that it needs. */
+/** `on-upload`, the durable `rollout` and `look-at-fleet`: each with what it may do and the names that it needs. */
 export class ControlFunctions extends Construct {
   readonly onUpload: NodejsFunction
   readonly rollout: NodejsFunction
   readonly rolloutAlias: Alias
+  readonly lookAtFleet: NodejsFunction
 
   constructor(scope: Construct, id: string, { bucket, fleets }: ControlFunctionsProps) {
     super(scope, id)
@@ -45,11 +48,12 @@ export class ControlFunctions extends Construct {
       aliasName: ALIAS,
       version: this.rollout.currentVersion,
     })
+    this.lookAtFleet = this.function('LookAtFleet', 'look-at-fleet', fleets, { timeout: Duration.minutes(5) })
     this.onUpload = this.function('OnUpload', 'on-upload', fleets, { timeout: Duration.minutes(2) })
 
-    this.letBothUse(bucket, fleets)
+    this.letUse(bucket, fleets)
     this.letOnUploadStart()
-    this.letRolloutCommand(fleets)
+    for (const lambda of [this.rollout, this.lookAtFleet]) letCommand(lambda, fleets)
     this.lookAgainWhen(bucket)
     this.acknowledge()
   }
@@ -77,7 +81,7 @@ export class ControlFunctions extends Construct {
     })
   }
 
-  private letBothUse(bucket: Bucket, fleets: readonly FleetConfig[]): void {
+  private letUse(bucket: Bucket, fleets: readonly FleetConfig[]): void {
     const uses: [NodejsFunction, BucketPaths][] = [
       [this.onUpload, { read: ['*'], write: ['requests/*', 'releases/*', 'rollouts/*', 'state.json'] }],
       [
@@ -87,6 +91,7 @@ export class ControlFunctions extends Construct {
           write: ['rollouts/*', 'releases/*', 'state.json'],
         },
       ],
+      [this.lookAtFleet, { read: ['fleet.json', 'state.json'], write: ['fleet.json'] }],
     ]
     for (const [lambda, paths] of uses) {
       lambda.addEnvironment('BUCKET', bucket.bucketName)
@@ -98,44 +103,13 @@ export class ControlFunctions extends Construct {
   private letOnUploadStart(): void {
     this.onUpload.addEnvironment('ROLLOUT_FUNCTION', this.rollout.functionName)
     this.onUpload.addEnvironment('ROLLOUT_ALIAS', ALIAS)
+    this.onUpload.addEnvironment('FLEET_FUNCTION', this.lookAtFleet.functionName)
     this.rolloutAlias.grantInvoke(this.onUpload)
+    this.lookAtFleet.grantInvoke(this.onUpload)
     this.onUpload.addToRolePolicy(
       new PolicyStatement({
         actions: ['lambda:ListDurableExecutionsByFunction'],
         resources: [this.rollout.functionArn, `${this.rollout.functionArn}:*`],
-      }),
-    )
-  }
-
-  private letRolloutCommand(fleets: readonly FleetConfig[]): void {
-    const { partition, region, account } = Stack.of(this)
-    for (const { environment, app, tags } of fleets) {
-      const document = `arn:${partition}:ssm:${region}:${account}:document/${documentName(environment, app)}`
-      this.rollout.addToRolePolicy(
-        new PolicyStatement({ actions: ['ssm:SendCommand', 'ssm:DescribeDocument'], resources: [document] }),
-      )
-      this.rollout.addToRolePolicy(
-        new PolicyStatement({
-          actions: ['ssm:SendCommand'],
-          resources: [`arn:${partition}:ec2:${region}:${account}:instance/*`],
-          conditions: {
-            StringEquals: Object.fromEntries(
-              Object.entries(tags).map(([key, value]) => [`ssm:resourceTag/${key}`, value]),
-            ),
-          },
-        }),
-      )
-    }
-    this.rollout.addToRolePolicy(
-      new PolicyStatement({
-        // IAM knows no resource for these four.
-        actions: [
-          'ssm:ListCommands',
-          'ssm:ListCommandInvocations',
-          'ssm:DescribeInstanceInformation',
-          'ssm:DescribeInstanceProperties',
-        ],
-        resources: ['*'],
       }),
     )
   }
@@ -160,29 +134,33 @@ export class ControlFunctions extends Construct {
       schedule: Schedule.rate(LOOK_AGAIN_EVERY),
       targets: [new LambdaFunction(this.onUpload)],
     })
+    new Rule(this, 'LookAtFleets', {
+      schedule: Schedule.rate(LOOK_AT_FLEETS_EVERY),
+      targets: [new LambdaFunction(this.lookAtFleet)],
+    })
   }
 
   private acknowledge(): void {
-    const { logicalId } = this.rollout.node.defaultChild as CfnFunction
     const because = (holder: Construct, id: string, reason: string) =>
       Validations.of(holder).acknowledge({ id: `AwsSolutions-${id}`, reason })
     const managed = (name: string) =>
       `IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/${name}]`
-    const instances = 'arn:<AWS::Partition>:ec2:<AWS::Region>:<AWS::AccountId>:instance/*'
-    const invoked = `IAM5[Resource::<${Stack.of(this).resolve(logicalId)}.Arn>:*]`
+    const invoked = (lambda: NodejsFunction) =>
+      `IAM5[Resource::<${Stack.of(this).resolve((lambda.node.defaultChild as CfnFunction).logicalId)}.Arn>:*]`
 
     because(
       this.rollout,
       managed('AWSLambdaBasicDurableExecutionRolePolicy'),
       'Its logs and its own checkpoints only.',
     )
-    because(this.onUpload, managed('AWSLambdaBasicExecutionRole'), 'Its logs only.')
-    because(this.onUpload, invoked, 'Executions belong to versions of the function, old ones included.')
-    because(this.rollout, 'IAM5[Resource::*]', 'IAM has no resource for listing commands and instances.')
+    for (const lambda of [this.onUpload, this.lookAtFleet]) {
+      because(lambda, managed('AWSLambdaBasicExecutionRole'), 'Its logs only.')
+    }
+    because(this.onUpload, invoked(this.lookAtFleet), 'That function and its versions.')
     because(
-      this.rollout,
-      `IAM5[Resource::${instances}]`,
-      'Instances come and go; the condition demands the tags.',
+      this.onUpload,
+      invoked(this.rollout),
+      'Executions belong to versions of the function, old ones included.',
     )
     const notifications = Stack.of(this).node.children.find(({ node }) =>
       node.id.startsWith('BucketNotifications'),

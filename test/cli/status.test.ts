@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { readStatus, renderStatus } from '../../lib/cli/status.ts'
-import { stateKey } from '../../lib/release/keys.ts'
+import { fleetKey, stateKey } from '../../lib/release/keys.ts'
+import { startRecord } from '../../lib/release/record.ts'
 import { EMPTY_STATE, serveRelease, takeLock } from '../../lib/release/state.ts'
 import { startBucket } from './bucket.ts'
 import { answered, begun, ended, rollout, SCOPE, store } from './rollouts.ts'
@@ -37,10 +38,44 @@ describe('status', () => {
       'i-2': { action: 'activate', outcome: 'failed', reason: 'gave no verdict: TimedOut' },
     })
     await store(bucket, ended(activated, 'failed'))
-    expect(lines(renderStatus(await readStatus(bucket, SCOPE))).slice(-3)).toEqual([
-      'target  serves, as of its last rollout',
-      'i-1     abcdefabcdef',
-      'i-2     unknown',
+    const now = new Date('2026-01-01T12:05:09Z')
+    expect(lines(renderStatus(await readStatus(bucket, SCOPE), undefined, now)).slice(-3)).toEqual([
+      'target  serves        said so',
+      'i-1     abcdefabcdef  5 min ago',
+      'i-2     unknown       -          silent',
+    ])
+  })
+
+  it('shows what each target said when it was asked, or in a rollout since, and who differs', async () => {
+    const bucket = await startBucket()
+    const before = answered(begun(rollout('r1'), 'wave 1', ['i-1', 'i-2', 'i-9']), 'wave 1', {
+      'i-1': { action: 'activate', outcome: 'done', current: 'before' },
+      'i-9': { action: 'activate', outcome: 'done', current: 'before' },
+    })
+    await store(bucket, ended(before, 'done'))
+    const said = { release: 'before', at: '2026-01-01T12:01:00.000Z', presence: 'online' }
+    await bucket.createOnly(
+      fleetKey(SCOPE),
+      JSON.stringify({
+        format: 1,
+        asOf: '2026-01-01T12:01:00.000Z',
+        targets: { 'i-1': said, 'i-2': said, 'i-3': { presence: 'silent' } },
+      }),
+    )
+    const since = startRecord({ ...SCOPE, id: 'r2', requestedBy: 'ann' }, 'now', '2026-01-01T12:02:00.000Z')
+    const told = answered(begun(since, 'wave 1', ['i-1']), 'wave 1', {
+      'i-1': { action: 'activate', outcome: 'done', current: 'now' },
+    })
+    await store(bucket, { ...told, outcome: 'done', endedAt: '2026-01-01T12:03:00.000Z' })
+    const current = { release: 'now', bundle: '0'.repeat(64), code: '0'.repeat(64) }
+    await bucket.createOnly(stateKey(SCOPE), JSON.stringify({ ...EMPTY_STATE, current }))
+    const now = new Date('2026-01-01T14:03:00Z')
+    expect(lines(renderStatus(await readStatus(bucket, SCOPE), undefined, now)).slice(-5)).toEqual([
+      'target  serves   said so',
+      'i-1     now      2 h ago',
+      'i-2     before   2 h ago  differs',
+      'i-3     unknown  -        silent',
+      '1 of 3 differ: pybundle repair brings them to now.',
     ])
   })
 

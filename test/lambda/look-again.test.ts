@@ -49,7 +49,11 @@ beforeEach(() => {
 })
 
 const now = () => new Date().toISOString()
-const look = () => lookAgain({ store: bucket.store, engine }, scope)
+const asked: string[] = []
+const fleetLooker = {
+  start: async ({ environment }: { environment: string }) => void asked.push(environment),
+}
+const look = () => lookAgain({ store: bucket.store, engine, fleetLooker }, scope)
 const state = async () => stateSchema.parse(await bucket.store.readJson(stateKey(scope)))
 const record = async (id: string) => (await bucket.store.readJson(rolloutKey(scope, id))) as RolloutRecord
 
@@ -145,7 +149,7 @@ describe('look again', () => {
         return undefined
       },
     }
-    await lookAgain({ store: bucket.store, engine: refusing }, scope)
+    await lookAgain({ store: bucket.store, engine: refusing, fleetLooker }, scope)
     expect([(await state()).lock, engine.started.size]).toEqual([null, 0])
     expect((await record(id)).outcome).toBe('refused')
   })
@@ -156,7 +160,9 @@ describe('look again', () => {
       status: async () => undefined,
       start: () => Promise.reject(new Error('killed')),
     }
-    await expect(lookAgain({ store: bucket.store, engine: dying }, scope)).rejects.toThrow('killed')
+    await expect(lookAgain({ store: bucket.store, engine: dying, fleetLooker }, scope)).rejects.toThrow(
+      'killed',
+    )
     await bucket.put(requestKey(scope, id), 'spoiled since')
     await look()
     expect([...engine.started.keys()]).toEqual([`1-${id}`])
@@ -192,7 +198,7 @@ describe('look again', () => {
     [
       'an action that there is not',
       '{"action":"deploi"}',
-      'action must be one of deploy, promote, rollback, repair, cancel, freeze, unfreeze, confirm-migration',
+      'action must be one of deploy, promote, rollback, repair, cancel, freeze, unfreeze, confirm-migration, refresh',
     ],
     [
       'a request with mistakes',

@@ -4,12 +4,17 @@ import { join } from 'node:path'
 import { withDurableExecution } from '@aws/durable-execution-sdk-js'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { onTestFinished } from 'vitest'
+import { askFleet } from '../../lambda/ask-fleet.ts'
 import { durableClient } from '../../lambda/durable-client.ts'
+import { writeFleetReport } from '../../lambda/fleet-report-store.ts'
 import { lookAgain } from '../../lambda/look-again.ts'
 import { rollout } from '../../lambda/rollout.ts'
+import { askingClient, sendingClient } from '../../lambda/ssm-clients.ts'
 import { s3Client } from '../../lib/aws/clients.ts'
+import { listFleet, listGone } from '../../lib/aws/fleet-directory.ts'
 import { objectStore } from '../../lib/aws/object-store.ts'
 import type { RolloutEngine } from '../../lib/aws/rollout-engine.ts'
+import { runCommand } from '../../lib/aws/run-command.ts'
 import { readManifest } from '../../lib/bundle/read-manifest.ts'
 import { sha256 } from '../../lib/release/digest.ts'
 import type { FleetPolicy } from '../../lib/release/fleet.ts'
@@ -219,7 +224,25 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
     },
   }
 
-  const look = () => lookAgain({ store, engine: adapter }, SCOPE)
+  const fleetLooker = {
+    start: async () => {
+      const commands = runCommand(askingClient(), sendingClient())
+      const asking = askFleet({
+        commands: {
+          pinDocument: (name) => clock.during(commands.pinDocument(name)),
+          send: (options) => clock.during(commands.send(options)),
+          endedCounts: (ids, phase) => clock.during(commands.endedCounts(ids, phase)),
+          invocations: (ids) => clock.during(commands.invocations(ids)),
+        },
+        document: documentName(SCOPE.environment, SCOPE.app),
+        listFleet: () => clock.during(listFleet(askingClient(), TAGS)),
+        listGone: (targets) => clock.during(listGone(askingClient(), targets)),
+        pause: (seconds) => clock.sleepUntil(new Date(Date.now() + seconds * 1000), life.signal),
+      })
+      void asking.then((look) => clock.during(writeFleetReport(store, SCOPE, look))).catch(() => {})
+    },
+  }
+  const look = () => lookAgain({ store, engine: adapter, fleetLooker }, SCOPE)
   const isAnythingRunning = () => engine.all().some(({ status }) => status === 'RUNNING')
 
   let artifactBundle: { key: string; digest: string } | undefined
@@ -305,6 +328,8 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
       const end = Date.now() + seconds * 1000
       while (!(await until()) && (await clock.pass(end))) await clock.quiet()
     },
+    /** As the schedule asks it. */
+    lookAtFleet: () => fleetLooker.start(),
     /** The status event, the schedule, anything: on-upload looks. */
     async lookAgain() {
       await clock.during(look())

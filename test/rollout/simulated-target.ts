@@ -91,7 +91,7 @@ export class SimulatedTarget {
   }
 
   async #decide(told: Told): Promise<Pick<Verdict, 'outcome'> & { reason: string }> {
-    if (told.action !== 'catch-up' && told.token < this.token) {
+    if (!['catch-up', 'status'].includes(told.action) && told.token < this.token) {
       return { outcome: 'refused', reason: `token ${told.token} is older than ${this.token}` }
     }
     this.token = Math.max(this.token, told.token)

@@ -85,9 +85,10 @@ describe('the functions', () => {
     const statements = ofType('AWS::IAM::Policy').flatMap(({ PolicyDocument }) => PolicyDocument.Statement)
     const sends = statements.filter(({ Action }) => [Action].flat().includes('ssm:SendCommand'))
     const instances = sends.filter(({ Resource }) => JSON.stringify(Resource).includes(':instance/'))
-    expect(sends).toHaveLength(2 * fleets.length)
+    // Of the function that rolls out, and of the one that asks the fleets.
+    expect(sends).toHaveLength(2 * 2 * fleets.length)
     expect(instances.map(({ Condition }) => Condition)).toEqual(
-      fleets.map(({ tags }) => ({
+      [...fleets, ...fleets].map(({ tags }) => ({
         StringEquals: Object.fromEntries(
           Object.entries(tags).map(([key, value]) => [`ssm:resourceTag/${key}`, value]),
         ),
@@ -97,6 +98,7 @@ describe('the functions', () => {
 
   it('look again when an execution has ended, and every few minutes', () => {
     template.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(5 minutes)' })
+    template.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(15 minutes)' })
     template.hasResourceProperties('AWS::Events::Rule', {
       EventPattern: Match.objectLike({ 'detail-type': ['Durable Execution Status Change'] }),
     })

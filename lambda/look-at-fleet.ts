@@ -1,0 +1,47 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { s3Client } from '../lib/aws/clients.ts'
+import { listFleet, listGone } from '../lib/aws/fleet-directory.ts'
+import { objectStore } from '../lib/aws/object-store.ts'
+import { runCommand } from '../lib/aws/run-command.ts'
+import type { AppScope } from '../lib/release/keys.ts'
+import { documentName } from '../lib/release/names.ts'
+import { askFleet } from './ask-fleet.ts'
+import { writeFleetReport } from './fleet-report-store.ts'
+import { functionEnvironment } from './function-environment.ts'
+import { askingClient, sendingClient } from './ssm-clients.ts'
+import { readState } from './state-store.ts'
+
+const { bucket, fleets } = functionEnvironment()
+const store = objectStore(s3Client(), bucket)
+const ssm = askingClient()
+
+/** On the schedule for all environments that no rollout is at work in; for the one that somebody names, always. */
+export async function handler(event: Partial<AppScope>): Promise<void> {
+  const asked =
+    event.environment && event.app ? { environment: event.environment, app: event.app } : undefined
+  const looks = await Promise.allSettled(
+    fleets
+      .filter(({ environment, app }) => !asked || (asked.environment === environment && asked.app === app))
+      .map(async ({ environment, app, tags }) => {
+        const scope = { environment, app }
+        // A rollout's own record is fresher, and its commands go first.
+        if (!asked && (await isAtWork(scope))) return
+        const look = await askFleet({
+          commands: runCommand(ssm, sendingClient()),
+          document: documentName(environment, app),
+          listFleet: () => listFleet(ssm, tags),
+          listGone: (targets) => listGone(ssm, targets),
+          pause: (seconds) => sleep(seconds * 1000),
+        })
+        await writeFleetReport(store, scope, look)
+      }),
+  )
+  const failures = looks.flatMap((look) => (look.status === 'rejected' ? [look.reason] : []))
+  for (const failure of failures) console.error(failure)
+  if (failures.length > 0) throw new AggregateError(failures, `${failures.length} fleets could not be asked`)
+}
+
+async function isAtWork(scope: AppScope): Promise<boolean> {
+  const { lock } = (await readState(store, scope)).state
+  return lock !== null && !lock.isStopped
+}
