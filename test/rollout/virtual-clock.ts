@@ -23,7 +23,8 @@ export class VirtualClock {
   constructor(start = new Date('2026-03-01T12:00:00Z')) {
     vi.useFakeTimers({ toFake: ['Date'], now: start })
     const setTimer = (work: (...values: unknown[]) => void, milliseconds = 0, ...values: unknown[]) => {
-      const end = Math.ceil(Date.now() + milliseconds)
+      // A millisecond at least: who waits for a fraction of one, as the rate limiter does, waited for ever.
+      const end = Math.floor(Date.now() + milliseconds) + 1
       const fire = () => {
         if (!this.#isClosed) vi.setSystemTime(Math.max(end, Date.now()))
         work(...values)
