@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: [
       'test/target/{killed,power-cut,disk-full,together}.test.ts',
-      'test/rollout/checkpoints.test.ts',
+      'test/rollout/checkpoints-*.test.ts',
     ],
     env: { PYBUNDLE_KILLS: process.env.PYBUNDLE_KILLS ?? 'all' },
     testTimeout: 7_200_000,

@@ -11,7 +11,7 @@ import { EMPTY_STATE, type State, state as stateSchema } from '../../lib/release
 import { temporaryFolder } from '../bundle/temporary-folder.ts'
 import { openMachineCloud } from './machine-cloud.ts'
 import { REGION, SCOPE, TAGS } from './machine-settings.ts'
-import { openMortalEngine } from './mortal-engine.ts'
+import { type Ended, openMortalEngine } from './mortal-engine.ts'
 import { releaseUploads } from './release-uploads.ts'
 import { openSimulatedFleet } from './simulated-fleet.ts'
 import { VirtualClock } from './virtual-clock.ts'
@@ -106,7 +106,10 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
     /** As much time as this, or until a condition holds. */
     async pass(seconds: number, until: () => boolean | Promise<boolean> = () => false): Promise<void> {
       const end = Date.now() + seconds * 1000
-      while (!(await until()) && (await clock.pass(end))) await clock.quiet()
+      while (!(await until()) && (await clock.pass(end))) {
+        await clock.quiet()
+        await engine.survived()
+      }
     },
     /** The status event, the schedule, anything: on-upload looks. */
     async lookAgain() {
@@ -117,8 +120,8 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
       engine.killAt(undefined)
     },
     /** Ends the execution as Lambda would: no cleanup runs. */
-    async endEngine(): Promise<void> {
-      engine.stopAll()
+    async endEngine(ended: Ended = 'STOPPED', options: { isEventLost?: boolean } = {}): Promise<void> {
+      engine.endAll(ended, options)
       await clock.quiet()
     },
     /** Before its test has ended, for one that has many. */

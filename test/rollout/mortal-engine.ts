@@ -17,6 +17,8 @@ export interface Kill {
   when: 'before' | 'after'
 }
 
+export type Ended = 'FAILED' | 'TIMED_OUT' | 'STOPPED'
+
 interface EngineOptions {
   directory: string
   clock: VirtualClock
@@ -32,6 +34,8 @@ export function openMortalEngine({ directory, clock, cloud, onEnd }: EngineOptio
   let kill: Kill | undefined
   let life = new AbortController()
   let crash: Promise<void> | undefined
+  /** No news of an execution arrives anywhere. */
+  let isDeaf = false
   let engine = start()
 
   function start(): DurableEngine {
@@ -51,7 +55,7 @@ export function openMortalEngine({ directory, clock, cloud, onEnd }: EngineOptio
       sleepUntil: clock.sleepUntil,
       limits: () => FUNCTION.config.durable ?? { executionTimeoutSeconds: 1, retentionDays: 1 },
       onStatusChange: (execution) => {
-        if (execution.status !== 'RUNNING') void clock.during(onEnd(), ownLife.signal)
+        if (execution.status !== 'RUNNING' && !isDeaf) void clock.during(onEnd(), ownLife.signal)
       },
       invoke: (execution, payload) => {
         invocations++
@@ -108,8 +112,15 @@ export function openMortalEngine({ directory, clock, cloud, onEnd }: EngineOptio
       checkpoints = 0
     },
     /** As Lambda would: no cleanup runs. */
-    stopAll() {
-      for (const { arn, status } of engine.all()) if (status === 'RUNNING') engine.stop(arn, undefined)
+    endAll(ended: Ended, { isEventLost = false } = {}) {
+      isDeaf = isEventLost
+      for (const execution of engine.all()) {
+        if (execution.status !== 'RUNNING') continue
+        engine.stop(execution.arn, undefined)
+        // The engine comes to the other two by itself only after hours, or by a mistake in the function.
+        execution.status = ended
+      }
+      isDeaf = false
     },
     close() {
       engine.close()
