@@ -106,9 +106,10 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
     /** As much time as this, or until a condition holds. */
     async pass(seconds: number, until: () => boolean | Promise<boolean> = () => false): Promise<void> {
       const end = Date.now() + seconds * 1000
-      while (!(await until()) && (await clock.pass(end))) {
+      while (!(await until())) {
+        if (await engine.survived()) continue
+        if (!(await clock.pass(end)) && !engine.isCrashing()) return
         await clock.quiet()
-        await engine.survived()
       }
     },
     /** The status event, the schedule, anything: on-upload looks. */
