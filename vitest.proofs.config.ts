@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: [
       'test/target/{killed,power-cut,disk-full,together}.test.ts',
-      'test/rollout/{checkpoints,large-fleet,operations,throttled}.test.ts',
+      'test/rollout/{checkpoints-*,large-fleet,operations,throttled}.test.ts',
       'test/e2e/*.proof.ts',
     ],
     env: {

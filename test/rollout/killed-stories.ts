@@ -1,0 +1,75 @@
+import { expect } from 'vitest'
+import { type Kill, type Machine, openMachine } from './machine.ts'
+import { sample } from './sample.ts'
+
+export interface Story {
+  outcome: string
+  migrates: number
+  /** All that comes before the first kill. */
+  begin?(machine: Machine): Promise<unknown>
+  /** From the first kill on; gives the request whose record is looked at. */
+  act(machine: Machine): Promise<string>
+}
+
+/** Kills the process of a story at each checkpoint there is, before and after that is stored. */
+export async function expectSameEndHoweverKilled(story: Story): Promise<void> {
+  const undisturbed = await told(story)
+  expect(undisturbed.end.record.outcome).toBe(story.outcome)
+  expect(undisturbed.end.migrated).toHaveLength(story.migrates)
+  const points = Array.from({ length: undisturbed.checkpoints }, (_, index) => index + 1)
+  const kills = points.flatMap((checkpoint): Kill[] => [
+    { checkpoint, when: 'before' },
+    { checkpoint, when: 'after' },
+  ])
+  for (const kill of sample(kills)) {
+    const killed = await told(story, kill)
+    expect({ kill, ...killed.end }).toEqual({ kill, ...undisturbed.end })
+  }
+}
+
+async function told({ begin, act }: Story, kill?: Kill) {
+  // What comes first is not what is tried: each wave and bake of it would cost time.
+  const machine = await openMachine({ targets: 3, policy: { waves: ['100%'], bakeSeconds: 0 } })
+  await machine.rollOut('first')
+  machine.policy({ waves: [1, '100%'], bakeSeconds: 30 })
+  await begin?.(machine)
+  if (kill) machine.killAt(kill)
+  else machine.countCheckpoints()
+  const id = await act(machine)
+  await machine.settle()
+  const end = await endOf(machine, id)
+  await machine.close()
+  return { checkpoints: machine.checkpoints, end }
+}
+
+/** What the fleet and the bucket show when all is over, without times. */
+async function endOf(machine: Machine, id: string) {
+  const { outcome, reason, phases, targets } = await machine.record(id)
+  const { lock, current, previous, desired } = await machine.state()
+  return {
+    record: {
+      outcome,
+      reason,
+      phases: phases.map(({ name, targets: reached }) => ({ name, reached })),
+      targets,
+    },
+    state: { lock, current, previous, desired },
+    fleet: machine.fleet.targets().map(({ current: serves, done }) => ({
+      serves,
+      done: done.map(({ action, release, token, outcome: how }) => `${action} ${release} ${token} ${how}`),
+    })),
+    migrated: machine.fleet.database.map(({ release, target }) => `${release} on ${target}`),
+  }
+}
+
+/** The second release, which migrates. */
+export async function publishSecond(machine: Machine) {
+  const { release } = await machine.upload('second')
+  machine.fleet.behave(release, { migrateSeconds: 5 })
+  return machine.publish('second')
+}
+
+/** Until its first wave has answered, and bakes. */
+export async function bakes(machine: Machine, id: string): Promise<void> {
+  await machine.pass(600, async () => (await machine.record(id)).targets['i-1']?.activate !== undefined)
+}

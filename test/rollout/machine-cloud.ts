@@ -1,0 +1,100 @@
+import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { s3Client } from '../../lib/aws/clients.ts'
+import { objectStore } from '../../lib/aws/object-store.ts'
+import type { FleetPolicy } from '../../lib/release/fleet.ts'
+import { openCredentialStore } from '../../local/credentials.ts'
+import { startEndpoint } from '../../local/http/endpoint.ts'
+import { type Service, ServiceError } from '../../local/http/service.ts'
+import { createS3Service } from '../../local/s3/service.ts'
+import { BUCKET, POLICY, REGION } from './machine-settings.ts'
+import type { Fault } from './simulated-fleet.ts'
+
+interface CloudOptions {
+  directory: string
+  policy: Partial<FleetPolicy>
+  /** Run Command with its fleet. */
+  ssm: Service
+}
+
+/** S3 and Run Command over HTTP, each with its faults, and who may call them: the process that lives. */
+export async function openMachineCloud({ directory, policy, ssm }: CloudOptions) {
+  const credentials = openCredentialStore(directory)
+  const s3 = createS3Service({ directory, region: REGION })
+  await s3.createBucket(BUCKET, { versioned: true })
+  let s3Fault: (method: string, path: string) => Fault = () => undefined
+
+  // Of a process that was killed nothing arrives any more; what had arrived is done.
+  let generation = 1
+  const alive = () => `user/machine-${generation}`
+  const arrived = new Set<Promise<void>>()
+  const gated =
+    (service: Service): Service =>
+    async (request, response) => {
+      response.setHeader('date', new Date().toUTCString())
+      if (request.principal.startsWith('user/machine-') && request.principal !== alive()) {
+        return new Promise(() => {})
+      }
+      const work = service(request, response)
+      arrived.add(work)
+      await work.finally(() => arrived.delete(work))
+    }
+  const faultyS3: Service = async (request, response) => {
+    const fault = s3Fault(request.method, request.path)
+    if (fault === 'throttled') throw new ServiceError(503, 'SlowDown', 'Please reduce your request rate.')
+    if (fault === 'answer lost') response.end = () => response.destroy()
+    await s3(request, response)
+  }
+  const endpoint = await startEndpoint({
+    port: 0,
+    credentials,
+    services: { s3: Object.assign(gated(faultyS3), { refuse: s3.refuse }), ssm: gated(ssm) },
+  })
+
+  const before = { ...process.env }
+  const enter = (principal: string) => {
+    const { accessKeyId, secretAccessKey } = credentials.issue(principal)
+    Object.assign(process.env, {
+      AWS_ENDPOINT_URL: endpoint.url,
+      AWS_REGION: REGION,
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      BUCKET,
+      PYBUNDLE_FLEETS: JSON.stringify([{ ...POLICY, ...policy }]),
+    })
+  }
+  enter('user/test')
+  const client = s3Client()
+  // Who it is, it asks the environment at its first call otherwise.
+  await client.config.credentials()
+  enter(alive())
+
+  return {
+    store: objectStore(client, BUCKET),
+    async put(key: string, body: Uint8Array) {
+      await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }))
+    },
+    /** The process that lived is gone, and another one begins once all that had arrived is done. */
+    killCaller() {
+      generation++
+    },
+    async admitNextCaller() {
+      await Promise.allSettled([...arrived])
+      enter(alive())
+    },
+    onS3(decide: typeof s3Fault) {
+      s3Fault = decide
+    },
+    currentPolicy: (): FleetPolicy => ({ ...POLICY, ...policy }),
+    policy(change: Partial<FleetPolicy>) {
+      policy = { ...policy, ...change }
+      enter(alive())
+    },
+    async close() {
+      await endpoint.close()
+      for (const name of Object.keys(process.env)) if (!(name in before)) delete process.env[name]
+      Object.assign(process.env, before)
+    },
+  }
+}
+
+export type MachineCloud = Awaited<ReturnType<typeof openMachineCloud>>
