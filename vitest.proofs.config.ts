@@ -6,6 +6,7 @@ export default defineConfig({
     include: [
       'test/target/{killed,power-cut,disk-full,together}.test.ts',
       'test/rollout/checkpoints.test.ts',
+      'test/e2e/**/*.proof.ts',
     ],
     env: { PYBUNDLE_KILLS: process.env.PYBUNDLE_KILLS ?? 'all' },
     testTimeout: 7_200_000,
