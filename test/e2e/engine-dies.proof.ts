@@ -22,22 +22,23 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => team?.close())
 
-const isOver = (outcome: string) => outcome !== 'running'
 const served = async () => (await team.state()).current?.release ?? ''
 
 /** A rollout, as far as to the first answer of a wave. */
 async function untilWave(number: number) {
   await team.change()
-  const published = team.publish()
-  const record = await team.record(`wave ${number}`, ({ phases }) => phases.at(-1)?.name === `wave ${number}`)
-  return { published, release: record.release ?? '', wave: record.phases.at(-1)?.targets ?? [] }
+  const { published, record } = await team.begin()
+  const { release = '', phases } = await record(`wave ${number}`, (known) => {
+    return known.phases.at(-1)?.name === `wave ${number}`
+  })
+  return { published, record, release, wave: phases.at(-1)?.targets ?? [] }
 }
 
 describe('a local cloud that is killed in mid-rollout and starts again', () => {
   it('goes on where it was, when it was between two waves', async () => {
     expect((await team.publish()).exitCode).toBe(DONE)
-    const { published, release } = await untilWave(1)
-    await team.record('wave 1 is over', ({ phases }) => phases.at(-1)?.endedAt !== undefined)
+    const { published, record: waitFor, release } = await untilWave(1)
+    await waitFor('wave 1 is over', ({ phases }) => phases.at(-1)?.endedAt !== undefined)
     await cloud.kill()
     await cloud.startAgain()
     expect((await published).exitCode).toBe(DONE)
@@ -55,14 +56,14 @@ describe('a local cloud that is killed in mid-rollout and starts again', () => {
 
   it('ends with the whole fleet on one release, when its targets died with it in their activation', async () => {
     const before = await served()
-    for (const target of team.fleet) tell(team, target, { START_PAUSE: '4' })
-    const { release, wave } = await untilWave(1)
+    for (const target of team.fleet) tell(team, target, { START_PAUSE: '6' })
+    const { record: waitFor, release, wave } = await untilWave(1)
     const [dying = ''] = wave
     const disk = new TargetDisk(team, { instanceId: dying })
     await eventually('the switch', 60, async () => disk.current() === release || undefined)
     await cloud.kill()
     await cloud.startAgain()
-    const record = await team.record('it ends', ({ outcome }) => isOver(outcome), { seconds: 120 })
+    const record = await waitFor('it ends', ({ outcome }) => outcome !== 'running', 120)
     expect(record.outcome).toBe('rolled-back')
     expect(record.reason).toContain(dying)
     await eventually('all serve', 60, () => expectServes(team, team.fleet, before).then(() => true))
@@ -89,7 +90,7 @@ describe('a worker process of the engine that is killed', () => {
 function killWorkers(): number {
   const folder = `${team.directory}/cloud/processes`
   const workers = readdirSync(folder).filter((pid) =>
-    environmentOf(pid).includes('AWS_LAMBDA_FUNCTION_NAME=Pybundle-Rollout'),
+    environmentOf(pid).includes('AWS_LAMBDA_FUNCTION_NAME=Pybundle-ControlRollout'),
   )
   for (const pid of workers) process.kill(-Number(pid), 'SIGKILL')
   return workers.length

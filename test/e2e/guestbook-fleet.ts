@@ -55,17 +55,16 @@ export async function slowTeam(options: TeamOptions) {
       await team.write('NEWS.md', what)
       await team.commit('news')
     },
-    /** The newest record once it is as wanted. */
-    record(
-      what: string,
-      isAsWanted: (record: RolloutRecord) => boolean,
-      { environment = 'staging', seconds = 60 } = {},
-    ) {
-      return eventually(what, seconds, async () => {
-        const record = await latest(environment)
-        if (isAsWanted(record)) return record
-        throw new Error(JSON.stringify(record))
-      })
+    /** Publishes without waiting for the end; the new rollout's record can be waited for on its way. */
+    async begin(environment = 'staging') {
+      const known = (await records(environment)).length
+      const record = (what: string, isAsWanted: (record: RolloutRecord) => boolean, seconds = 90) =>
+        eventually(what, seconds, async () => {
+          const [newest, ...others] = await records(environment)
+          if (newest && others.length === known && isAsWanted(newest)) return newest
+          throw new Error(JSON.stringify(newest))
+        })
+      return { published: publish(environment), record }
     },
     migrateSlowly: (seconds: number) => slowDown(team, String(seconds)),
     async takeRevision(number: number) {

@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CloudTarget } from '../../local/cloud.ts'
@@ -87,7 +87,7 @@ describe('an installation that fails', () => {
       release,
     )
     expect(new TargetDisk(team, third).current()).toBeUndefined()
-    expect(await reportOf(team, record, third.instanceId, 'prepare')).toContain('venvs')
+    expect(await reportOf(team, record, third.instanceId, 'prepare')).toContain('Permission denied')
     expect(team.migrations('production')).toHaveLength(1)
 
     repair[1]?.()
@@ -101,10 +101,10 @@ describe('an installation that fails', () => {
   }, 240_000)
 })
 
-/** Somebody's file is where virtualenvs are to be. */
+/** Virtualenvs are to be where nobody may write. */
 function breakInstallation(scene: SlowTeam, target: CloudTarget): () => void {
   const folder = join(new TargetDisk(scene, target).home, 'venvs')
-  rmSync(folder, { recursive: true, force: true })
-  writeFileSync(folder, 'in the way')
-  return () => rmSync(folder)
+  mkdirSync(folder, { recursive: true })
+  chmodSync(folder, 0o555)
+  return () => chmodSync(folder, 0o755)
 }

@@ -26,21 +26,20 @@ describe('a target that is stopped', () => {
   it('before, during or after its activation catches up when it is back, and migrates nothing', async () => {
     expect((await team.publish()).exitCode).toBe(DONE)
     const before = (await team.latest()).release ?? ''
-    const [first = '', ...others] = Object.keys((await team.latest()).targets)
-    const [after, during, absent] = [first, ...others].map((id) =>
-      team.fleet.find(({ instanceId }) => instanceId === id),
-    ) as [CloudTarget, CloudTarget, CloudTarget]
+    const [after, during, absent] = (await team.latest()).phases
+      .filter(({ name }) => name.startsWith('wave'))
+      .flatMap(({ targets }) => targets)
+      .map((id) => team.fleet.find(({ instanceId }) => instanceId === id)) as CloudTarget[]
+    if (!after || !during || !absent) throw new Error('the fleet has four targets')
 
     await absent.stop()
     await team.takeRevision(2)
     tell(team, during, { START_PAUSE: '100' })
-    const published = team.publish()
-    await team.record(
-      'the first wave',
-      (record) => record.targets[after.instanceId]?.activate?.outcome === 'done',
-    )
+    const { published, record: waitFor } = await team.begin()
+    const { release = '' } = await waitFor('the first wave', ({ targets }) => {
+      return targets[after.instanceId]?.activate?.outcome === 'done'
+    })
     await after.stop()
-    const { release = '' } = await team.latest()
     const disk = new TargetDisk(team, during)
     await eventually('the switch', 60, async () => disk.current() === release || undefined)
     await during.stop()
@@ -62,13 +61,12 @@ describe('a target that dies in its activation', () => {
     const { release: before = '' } = await team.latest()
     const fleet = await team.cloud.startFleet({ environment: 'staging', app: 'guestbook', count: 4 })
     await team.change()
-    for (const target of fleet) tell(team, target, { START_PAUSE: '3' })
-    const published = team.publish()
-    const { release = '' } = await team.record(
-      'the first wave',
-      ({ phases }) => phases.at(-1)?.name === 'wave 1',
-    )
-    const wave = (await team.latest()).phases.at(-1)?.targets ?? []
+    for (const target of fleet) tell(team, target, { START_PAUSE: '6' })
+    const { published, record: waitFor } = await team.begin()
+    const { release = '', phases } = await waitFor('the first wave', (record) => {
+      return record.phases.at(-1)?.name === 'wave 1'
+    })
+    const wave = phases.at(-1)?.targets ?? []
     const dying = fleet.find(({ instanceId }) => wave.includes(instanceId)) as CloudTarget
     await eventually(
       'the switch',
@@ -106,7 +104,6 @@ describe('a leader that dies in mid-migration', () => {
   it('leaves what it did unknown: nothing is activated until a person says how it ended', async () => {
     const { current } = await team.state()
     const fleet = await team.cloud.startFleet({ environment: 'staging', app: 'guestbook', count: 4 })
-    await team.takeRevision(2)
     await team.write('guestbook/migrations/0003_more.sql', 'CREATE TABLE more (id INTEGER);\n')
     await team.migrateSlowly(100)
     await team.commit('a slow migration')
