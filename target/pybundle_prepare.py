@@ -405,7 +405,8 @@ def build_venv(target, bundle, bytecode=True):
     marker = {"bundles": [], "python": bundle.python, "installer": installer(target)}
     marker.update(pip=bundle.digest(bundle.pip), wheels=[bundle.digest(name) for name in bundle.all])
     try:
-      fill_store(target, bundle, bytecode, beside=lambda: create_empty(target, target.venvs / id, bundle))
+      with target.open_log("install"):  # what a process that worked for this one writes to it is reported, too
+        fill_store(target, bundle, bytecode, beside=lambda: create_empty(target, target.venvs / id, bundle))
       with target.report.phase("install"):
         make_venv(target, target.venvs / id, bundle)
     finally:  # wheels that are whole are kept also where the virtualenv fails

@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -125,6 +126,18 @@ describe('prepare', () => {
     expect(report).toContain('line1\nline2\n')
     expect(report).toContain('prepare_command failed')
     expect(report).not.toContain('お茶がない')
+  })
+
+  it('sends what a process that worked for it has written, too', async () => {
+    const locked = await workshop.newTarget()
+    mkdirSync(locked.path('venvs'), { recursive: true })
+    chmodSync(locked.path('venvs'), 0o555)
+
+    const { verdict } = await locked.run('prepare', await publish({}))
+
+    chmodSync(locked.path('venvs'), 0o755)
+    expect(verdict).toMatchObject({ reason: 'the virtualenv could not be made' })
+    expect(workshop.bucket.body(verdict.report ?? '').toString()).toMatch(/install.log.*Permission denied/s)
   })
 
   it('keeps its verdict on one line of 2,000 bytes whatever a hook prints', async () => {
