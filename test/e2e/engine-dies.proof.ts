@@ -19,7 +19,7 @@ beforeAll(async () => {
       return cloud
     },
   })
-}, 120_000)
+}, 240_000)
 afterAll(() => team?.close())
 
 const served = async () => (await team.state()).current?.release ?? ''

@@ -17,7 +17,8 @@ beforeAll(async () => {
   ].join('\n')
   team = await slowTeam({ targets: 2, fleets })
   production = await team.cloud.startFleet({ environment: 'production', app: 'guestbook', count: 5 })
-}, 120_000)
+  expect((await team.publish()).exitCode).toBe(DONE)
+}, 240_000)
 afterAll(() => team?.close())
 
 const promote = () => team.pybundle('promote', '--from', 'staging', '--to', 'production')
@@ -25,7 +26,6 @@ const promote = () => team.pybundle('promote', '--from', 'staging', '--to', 'pro
 describe('a disk that is full on one target', () => {
   it('stops a rollout with nothing activated; the record says where, and why', async () => {
     const [healthy, full] = team.fleet as [CloudTarget, CloudTarget]
-    expect((await team.publish()).exitCode).toBe(DONE)
     const before = (await team.latest()).release ?? ''
     await team.change()
     fillDisk(team, full, '1 os.mkdir tmp/release')

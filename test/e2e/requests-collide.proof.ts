@@ -19,7 +19,7 @@ beforeAll(async () => {
       for (const most of [300, 6000]) setTimeout(send, Math.random() * most)
     },
   })
-}, 120_000)
+}, 240_000)
 afterAll(() => team?.close())
 
 const on = (command: string, ...args: string[]) => team.pybundle(command, '--environment', 'staging', ...args)

@@ -13,7 +13,7 @@ beforeAll(async () => {
     targets: 4,
     fleets: fleetTable('staging', 'waves = [1, "100%"]\nbake_seconds = 3'),
   })
-}, 120_000)
+}, 240_000)
 afterAll(() => team?.close())
 
 /** All of the fleet run again, those that were off for long enough to be due. */
