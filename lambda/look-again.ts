@@ -104,7 +104,7 @@ async function apply(
 async function accept(store: ObjectStore, scope: AppScope, stored: StoredState, id: string): Promise<void> {
   try {
     const request = await readRequest(store, scope, id)
-    const frozen = refusedByFreeze(stored.state, request.action, new Date().toISOString())
+    const frozen = refusedByFreeze(stored.state, request, new Date().toISOString())
     if (frozen) throw new UserError(frozen)
     const desired = await desiredBy(store, scope, stored.state, request)
     const state = takeLock(stored.state, id, desired, {

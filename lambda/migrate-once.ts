@@ -6,6 +6,7 @@ import {
   endMigration,
   type MigrationEnd,
   noteBegun,
+  noteUnclear,
   readMigration,
   unknownMigration,
 } from '../lib/release/migration.ts'
@@ -92,8 +93,8 @@ async function settle(
   end: MigrationEnd,
 ): Promise<Failure> {
   const { release } = open
-  if (end === 'interrupted') {
-    await effects.changeState((state) => beginMigration(state, { ...open, isInterrupted: true }))
+  if (end === 'interrupted' || end === 'unknown') {
+    await effects.changeState((state) => noteUnclear(state, open, end === 'interrupted'))
   }
   if (end === 'interrupted' || end === 'unknown') {
     const reason = verdict?.reason ? ` (${verdict.reason})` : ''

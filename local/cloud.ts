@@ -30,7 +30,11 @@ export interface CloudOptions {
   say?: (line: string) => void
   /** How targets are kept apart; bubblewrap where it works otherwise. */
   sandbox?: SandboxChoice
+  /** When, how often and in which order events reach functions: at once and once, unless a test wants it otherwise. */
+  deliver?: Deliver
 }
+
+export type Deliver = (send: () => void) => void
 
 /** AWS on this machine, booted from the template. */
 export interface Cloud {
@@ -50,6 +54,7 @@ const PLACE = { region: 'us-east-1', account: '123456789012' }
 
 export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const { assembly, port, reset = false, say = () => {}, sandbox = 'auto' } = options
+  const deliver = options.deliver ?? ((send) => send())
   const directory = resolve(options.directory)
   const stack = readStack(readAssembly(assembly), PLACE)
   const giveBack = await takeOver(directory, { port, reset, say })
@@ -60,6 +65,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     directory,
     credentials,
     sandbox,
+    deliver,
     endpointUrl: () => url,
   })
   for (const { name, isVersioned } of stack.buckets) await s3.createBucket(name, { versioned: isVersioned })
@@ -107,10 +113,11 @@ interface PartsOptions {
   directory: string
   credentials: CredentialStore
   sandbox: SandboxChoice
+  deliver: Deliver
   endpointUrl: () => string
 }
 
-function openParts({ stack, directory, credentials, sandbox, endpointUrl }: PartsOptions) {
+function openParts({ stack, directory, credentials, sandbox, deliver, endpointUrl }: PartsOptions) {
   const processes = openProcessRecord(join(directory, 'processes'))
   const ssm = openSsm({ ...PLACE, directory: join(directory, 'ssm'), endpointUrl })
   for (const document of stack.documents) ssm.putDocument(document)
@@ -119,7 +126,7 @@ function openParts({ stack, directory, credentials, sandbox, endpointUrl }: Part
   const bus = createEventBus({
     ...PLACE,
     rules: stack.rules,
-    invoke: (functionArn, payload) => lambda.invokeLater(functionArn, payload),
+    invoke: (functionArn, payload) => deliver(() => lambda.invokeLater(functionArn, payload)),
   })
   const lambda = openLambda({
     ...PLACE,
@@ -133,7 +140,7 @@ function openParts({ stack, directory, credentials, sandbox, endpointUrl }: Part
   })
   const notify = (created: ObjectCreated) => {
     for (const functionArn of interestedFunctions(stack.notifications, created)) {
-      lambda.invokeLater(functionArn, storageEvent(created, PLACE.region))
+      deliver(() => lambda.invokeLater(functionArn, storageEvent(created, PLACE.region)))
     }
   }
   const s3 = createS3Service({ ...PLACE, directory: join(directory, 's3'), onObjectCreated: notify })

@@ -84,9 +84,21 @@ export class Fleets {
 
   async #run(member: FleetMember): Promise<CloudTarget> {
     const { url, stop, kill } = await this.#start(member)
-    const target = { ...member, url, stop, kill }
+    const target: CloudTarget = {
+      ...member,
+      url,
+      stop: () => this.#without(target, stop),
+      kill: () => this.#without(target, kill),
+    }
     if (this.#isStopped) await kill()
     else this.#running.push(target)
     return target
+  }
+
+  /** Who has ended can be started again. */
+  async #without(target: CloudTarget, end: () => Promise<void>): Promise<void> {
+    await end()
+    const at = this.#running.indexOf(target)
+    if (at >= 0) this.#running.splice(at, 1)
   }
 }

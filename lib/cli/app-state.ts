@@ -11,6 +11,8 @@ export async function readAppState({ store, scope }: OpenedApp): Promise<State> 
 
 /** Before minutes go into making and uploading what would be refused. */
 export async function refuseWhenFrozen(app: OpenedApp): Promise<void> {
-  const frozen = refusedByFreeze(await readAppState(app), 'deploy', new Date().toISOString())
-  if (frozen) throw new UserError(`${app.scope.environment} takes no new release. ${frozen}`)
+  const { environment } = app.scope
+  const wanted = { action: 'deploy', environment }
+  const frozen = refusedByFreeze(await readAppState(app), wanted, new Date().toISOString())
+  if (frozen) throw new UserError(`${environment} takes no new release. ${frozen}`)
 }

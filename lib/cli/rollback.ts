@@ -11,8 +11,8 @@ export interface RollbackOptions extends AppOptions, FollowingOptions {
 /** Asks for the good release before the current one; which that is, the functions decide when they take it up. */
 export async function rollback(options: RollbackOptions): Promise<number> {
   const app = openApp(options)
-  const { acrossMigrations = false } = options
-  const choice = chooseRollback(await readAppState(app), { acrossMigrations })
+  const { acrossMigrations = false, environment } = options
+  const choice = chooseRollback(await readAppState(app), { acrossMigrations, environment })
   if ('refusal' in choice) throw new UserError(choice.refusal)
   const what = `to roll back to release ${choice.to.release}`
   return ask(app, { what, wish: { action: 'rollback', acrossMigrations } }, options)

@@ -56,6 +56,15 @@ export function noteBegun(state: State, rollout: string): State {
   return migration?.rollout === rollout ? { ...state, migration: { ...migration, hasBegun: true } } : state
 }
 
+/**
+ * A leader that is known to have begun can still tell how it ended. One that may not have begun would, when it is
+ * asked, begin: that is for a person to clear up, as is what was interrupted.
+ */
+export function noteUnclear(state: State, open: OpenMigration, isInterrupted: boolean): State {
+  const canBeAsked = state.migration?.hasBegun && !isInterrupted
+  return canBeAsked ? state : beginMigration(state, { ...open, isInterrupted: true })
+}
+
 /** It has ended, and if it changed the database, a rollback to before it wants to be asked for by name. */
 export function endMigration(state: State, changed: { release: string; token: number } | undefined): State {
   const migrated = changed ? [changed, ...state.migrated].slice(0, KEPT_MIGRATIONS) : state.migrated

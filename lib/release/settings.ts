@@ -47,9 +47,15 @@ function confirmMigration(
 }
 
 /** Why nothing new is let in now; what is not new always is, or a freeze would keep a broken fleet as it is. */
-export function refusedByFreeze({ freeze }: State, action: string, now: string): string | undefined {
+export function refusedByFreeze(
+  { freeze }: State,
+  { action, environment }: { action: string; environment: string },
+  now: string,
+): string | undefined {
   if (!freeze || ['rollback', 'repair'].includes(action) || (freeze.until && freeze.until <= now))
     return undefined
-  const until = freeze.until ? `until ${freeze.until}` : 'until it is lifted (pybundle unfreeze)'
+  const until = freeze.until
+    ? `until ${freeze.until}`
+    : `until it is lifted (pybundle unfreeze --environment ${environment})`
   return `Frozen by ${freeze.by} ${until}: ${freeze.reason}`
 }

@@ -31,7 +31,7 @@ const migration = z.object({
   since: z.iso.datetime(),
   /** The leader has said that it runs: asked again, it knows it, and does not start it. */
   hasBegun: z.boolean().optional(),
-  /** The leader said that it ended half-way: a person has to look. */
+  /** Half-way, as the leader said, or it fell silent before it had said that it runs: a person has to look. */
   isInterrupted: z.boolean().optional(),
 })
 export type OpenMigration = z.infer<typeof migration>

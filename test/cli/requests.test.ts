@@ -63,7 +63,10 @@ describe('rollback', () => {
   it('says at once that it would go across a migration, and how to', async () => {
     const migrated = { ...two, migrated: [{ release: 'cccccccccccc', token: 2 }] }
     const { code, err } = await refused(migrated, 'rollback', ...ENVIRONMENT)
-    expect([code, err]).toEqual([1, expect.stringContaining('pybundle rollback --across-migrations')])
+    expect([code, err]).toEqual([
+      1,
+      expect.stringContaining('rollback --environment staging --across-migrations'),
+    ])
     const { request } = await run(migrated, 'rollback', ...ENVIRONMENT, '--across-migrations', '--detach')
     expect(request).toMatchObject({ acrossMigrations: true })
   })

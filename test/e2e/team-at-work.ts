@@ -2,22 +2,36 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { execa, type Options } from 'execa'
-import { type Cloud, startCloud } from '../../local/cloud.ts'
+import { type Cloud, type CloudOptions, startCloud } from '../../local/cloud.ts'
 
 export const ROOT = resolve(import.meta.dirname, '../..')
+
+export interface TeamOptions {
+  targets: number
+  environment?: string
+  /** `fleets.toml`, instead of the checkout's own. */
+  fleets?: string
+  /** In this process, unless the test wants to kill it. */
+  start?: (options: CloudOptions) => Promise<Cloud>
+  deliver?: NonNullable<CloudOptions['deliver']>
+}
 
 /** A local cloud with a fleet, and a repository with guestbook in a subfolder of it. */
 export async function teamAtWork({
   targets,
   environment = 'staging',
-}: {
-  targets: number
-  environment?: string
-}) {
+  fleets,
+  start = startCloud,
+  deliver,
+}: TeamOptions) {
   const directory = await mkdtemp(join(tmpdir(), 'pybundle-e2e-'))
   const assembly = join(directory, 'cdk.out')
-  await execa(process.execPath, ['bin/app.ts'], { cwd: ROOT, env: { CDK_OUTDIR: assembly } })
-  const cloud = await startCloud({ assembly, directory: join(directory, 'cloud'), port: 0 })
+  const fleetsFile = join(directory, 'fleets.toml')
+  if (fleets) await writeFile(fleetsFile, fleets)
+  const own = fleets ? { PYBUNDLE_FLEETS_FILE: fleetsFile } : {}
+  await execa(process.execPath, ['bin/app.ts'], { cwd: ROOT, env: { CDK_OUTDIR: assembly, ...own } })
+  const place = { assembly, directory: join(directory, 'cloud'), port: 0 }
+  const cloud = await start({ ...place, ...(deliver && { deliver }) })
   const fleet = await cloud.startFleet({ environment, app: 'guestbook', count: targets })
   const repository = join(directory, 'repository')
   const app = join(repository, 'services', 'guestbook')

@@ -107,6 +107,22 @@ describe('a migration', () => {
     expect((await machine.rollOut('3')).record.outcome).toBe('done')
   })
 
+  it('whose leader was rebooted before it could say that it had begun is unknown, too', async () => {
+    const rollout = await migrating(600)
+    const { machine, id, before } = rollout
+    machine.fleet.target('i-1').seconds.migrate = 60
+    await begun(rollout)
+    machine.fleet.start('i-1')
+    await machine.settle()
+    const reason = expect.stringContaining(`--rollout ${id} --ended, or --not-run`)
+    expect(await machine.record(id)).toMatchObject({ outcome: 'failed', reason })
+    expect((await machine.rollOut('3')).record).toMatchObject({ outcome: 'failed', reason })
+    expect(served(machine)).toEqual([before, before, before])
+    expect(machine.fleet.database).toHaveLength(1)
+    await machine.ask({ action: 'confirm-migration', rollout: id, ended: false })
+    expect((await machine.rollOut('3')).record.outcome).toBe('done')
+  })
+
   it('that was interrupted after its engine had died is told by its leader to the next rollout', async () => {
     const rollout = await migrating(600)
     const { machine, id, before } = rollout

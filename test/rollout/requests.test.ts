@@ -161,7 +161,7 @@ describe('a freeze', () => {
     await machine.ask({ action: 'freeze', reason: 'the fair' })
     expect((await machine.rollOut('3')).record).toMatchObject({
       outcome: 'refused',
-      reason: 'Frozen by test until it is lifted (pybundle unfreeze): the fair',
+      reason: 'Frozen by test until it is lifted (pybundle unfreeze --environment production): the fair',
     })
     expect(await rollBack(machine)).toMatchObject({ outcome: 'done', release: one.release })
     await machine.ask({ action: 'unfreeze' })
