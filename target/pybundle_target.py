@@ -11,8 +11,8 @@ again. Root never runs what was uploaded: that is for the app's user. In <base>/
   current           -> releases/<id>, switched by one rename
   log/  state/  tmp/
 
-How a release is prepared is in pybundle_prepare.py, the content of another document, whose sha256 this one
-names: together they are larger than what SSM takes as one.
+How a release is prepared is in pybundle_prepare.py, how its migration runs in pybundle_migrate.py: contents of
+other documents, whose sha256 this one names, as together they are larger than what SSM takes as one.
 """
 import contextlib
 import datetime
@@ -43,7 +43,6 @@ import urllib.request
 LOCK_SECONDS = 120  # how long to wait for another command on this target
 RESTART_SECONDS = 90
 ANSWER_SECONDS = 5
-MIGRATION_POLL_SECONDS = 15
 FETCH_ATTEMPTS = 6
 MAX_VERDICT_BYTES = 2000
 MAX_REPORT_BYTES = 8 << 20
@@ -82,26 +81,17 @@ def prepare(target, command):
 def prepare_release(target, asked):
   if target.marker(asked.release):
     return done("was prepared already")
-  return load_prepare_program(target).prepare_release(target, asked)
+  return load_program(target, "prepare").prepare_release(target, asked)
 
 
 def migrate(target, command):
   """Starts the migration once for its rollout and says how it stands; the next call asks again."""
   with target.locked(command):
     target.ask_whether_current(command)
-    release = target.prepared(command.release)
-    if migration_record(target, command.rollout) is None:
-      running = running_migration(target)
-      if running:
-        raise Refused("the migration of rollout %s is still running here" % running)
-      if not release["app"]["migrate_command"]:
-        return done("the app has no migration")
-      if nothing_to_migrate(target, release):
-        return done("nothing to migrate")
-      target.report.say("migrating: %s" % release["app"]["migrate_command"])
-      start_migration(target, command.rollout, release)
+    program = load_program(target, "migrate")
+    said = program.begin(target, command)
   with target.report.phase("migrate"):
-    return wait_for_migration(target, command.rollout)
+    return said or program.wait_for_migration(target, command.rollout)
 
 
 def activate(target, command):
@@ -151,7 +141,7 @@ def status(target, command):
 
 def prune(target, command):
   with target.locked(command):
-    return load_prepare_program(target).prune(target)
+    return load_program(target, "prepare").prune(target)
 
 
 ACTIONS = {
@@ -164,23 +154,23 @@ def done(reason):
   return {"outcome": "done", "reason": reason}
 
 
-# --- The other half of this program --------------------------------------------------------------------
+# --- The other parts of this program -------------------------------------------------------------------
 
 
-def load_prepare_program(target):
-  """It imports this half under its name; runs only if it is what this document says, wherever it came from."""
-  source = target.config["prepare"]
-  kept = target.state / ("prepare-%s.py" % source["sha256"])
+def load_program(target, name):
+  """It imports this part under its name; runs only if it is what this document says, wherever it came from."""
+  source = target.config["programs"][name]
+  kept = target.state / ("%s-%s.py" % (name, source["sha256"]))
   text = kept.read_bytes() if kept.is_file() else b""
   if sha256_of(text) != source["sha256"]:
     text = fetch_document(target, source)
     if sha256_of(text) != source["sha256"]:
       raise Failed('document "%s" is not what this one names: its sha256 differs' % source["document"])
-    for old in target.state.glob("prepare-*.py"):
+    for old in target.state.glob(name + "-*.py"):
       old.unlink()
     kept.write_bytes(text)
   sys.modules.setdefault("pybundle_target", sys.modules[__name__])
-  program = types.ModuleType("pybundle_prepare")
+  program = types.ModuleType("pybundle_" + name)
   exec(compile(text, str(kept), "exec"), program.__dict__)
   return program
 
@@ -190,107 +180,6 @@ def fetch_document(target, source):
   document = target.aws.ask_ssm("GetDocument", Name=source["document"], VersionName=source["version"])
   lines = json.loads(document["Content"])["mainSteps"][0]["inputs"]["runCommand"]
   return "".join(line + "\n" for line in lines[1:-1]).encode()  # they stand between `cat <<X` and `X`
-
-
-# --- Migrate: once for the fleet, detached from the command that started it ----------------------------
-# state/migrations/<rollout>.json says how it stands; a lock that the app's command inherits, whether it lives.
-
-
-def migration_path(target, rollout):
-  return target.state / "migrations" / (rollout + ".json")
-
-
-def migration_record(target, rollout):
-  return read_json(migration_path(target, rollout))
-
-
-def migration_lock(target):
-  """None while a migration runs."""
-  return try_lock(target.state / "migration.lock")
-
-
-def running_migration(target):
-  """The rollout whose migration runs."""
-  lock = migration_lock(target)
-  if lock is not None:
-    os.close(lock)
-    return None
-  records = (target.state / "migrations").glob("*.json")
-  running = [path.stem for path in records if read_json(path)["status"] == "running"]
-  return running[0] if running else "(starting)"
-
-
-def nothing_to_migrate(target, release):
-  if not release["app"]["migrate_check_command"]:
-    return False
-  with target.open_log("migrate-check") as log:
-    return run_hook(target, release, "migrate_check_command", log) == 0
-
-
-def start_migration(target, rollout, release):
-  migration_path(target, rollout).parent.mkdir(exist_ok=True)
-  sync_folder(target.state)  # else the first record would go with its folder when the power does
-  lock = migration_lock(target)
-  child = os.fork()
-  if child == 0:
-    try:
-      os.setsid()
-      if os.fork() == 0:
-        run_migration(target, rollout, release, lock)
-    finally:
-      os._exit(0)
-  os.waitpid(child, 0)
-  os.close(lock)
-
-
-def run_migration(target, rollout, release, lock):
-  """In a process of its own that holds nothing of the command's: not its pipes, not the machine lock."""
-  log = target.open_log("migrate-" + rollout)
-  leave_unit("pybundle-migrate-%s.scope" % rollout)
-  os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-  os.dup2(log.fileno(), 1)
-  os.dup2(log.fileno(), 2)
-  for descriptor in range(3, 256):
-    if descriptor not in (lock, log.fileno()):
-      with contextlib.suppress(OSError):
-        os.close(descriptor)
-  record = {"release": release["release"], "status": "running", "began": utc_now()}
-  write_json(migration_path(target, rollout), record)
-  try:
-    code = run_hook(target, release, "migrate_command", log, inherits=lock)
-    record.update(status="failed" if code else "done", code=code)
-  except BaseException as error:
-    traceback.print_exc()
-    record.update(status="failed", code=str(error))
-  write_json(migration_path(target, rollout), dict(record, ended=utc_now()))
-
-
-def leave_unit(name):
-  """Where systemd is: the agent's unit may end with all that it has started, as the snap of it does."""
-  manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
-  move = ["StartTransientUnit", "ssa(sv)a(sa(sv))", name, "fail", "1", "PIDs", "au", "1", str(os.getpid()), "0"]
-  if os.path.isdir("/run/systemd/system") and os.geteuid() == 0:
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-      quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-      subprocess.run(["busctl", "call", *manager, *move], timeout=10, **quiet)
-
-
-def wait_for_migration(target, rollout):
-  deadline = time.monotonic() + MIGRATION_POLL_SECONDS
-  while True:
-    alive = running_migration(target) is not None
-    record = migration_record(target, rollout) or {"status": "not begun", "began": utc_now()}
-    if record["status"] == "done":
-      return done("migrated")
-    log = last_lines(target.log_path("migrate-" + rollout))
-    target.report.logs[target.log_path("migrate-" + rollout)] = 0
-    if record["status"] == "failed":
-      raise Failed("migrate_command failed with exit code %s" % record["code"], log)
-    if not alive:
-      raise Failed("the migration was interrupted: find out how far it came before going on", log)
-    if time.monotonic() > deadline:
-      return {"outcome": "running", "reason": "the migration runs since %s" % record["began"]}
-    time.sleep(0.1)
 
 
 # --- Activate: one rename, restart, proof; or back -----------------------------------------------------
