@@ -13,6 +13,7 @@ import filecmp
 import functools
 import gzip
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -42,6 +43,7 @@ from pybundle_target import (
   free_bytes,
   plain_environment,
   processes,
+  quoted,
   read_env_file,
   read_json,
   remove,
@@ -98,7 +100,7 @@ def unpack_code(target, record):
   archive, folder = target.tmp / "archive", target.tmp / "release"
   with target.report.phase("fetch"):
     target.report.say("fetching %s, %d KB" % (record["code"]["key"], record["code"]["size"] >> 10))
-    target.bucket.save(record["code"], archive)
+    save(target, record["code"], archive)
     digest = sha256_of_file(archive)
   if digest != record["code"]["digest"]:
     raise Failed('"%s" is not the released code: its sha256 is %s' % (record["code"]["key"], digest))
@@ -252,6 +254,40 @@ def own(name, user, parent):
       os.chmod(name, (status.st_mode | (status.st_mode & 0o500) >> 3) & 0o755, dir_fd=parent)
 
 
+# --- What the bucket has -------------------------------------------------------------------------------
+
+
+def save(target, pinned, path, begin=0, end=None):
+  """Bytes of exactly the recorded version, each where it stands there; what breaks goes on where it broke."""
+  end = pinned["size"] if end is None else end
+  url = "%s?versionId=%s" % (target.bucket.url_of(pinned["key"]), quoted(pinned["versionId"]))
+  with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "wb") as file:
+    file.seek(begin)
+
+    def wanted():
+      return {"range": "bytes=%d-%d" % (file.tell(), end - 1)}
+
+    def receive(answer):
+      if answer.headers["Content-Range"] != "bytes %d-%d/%d" % (file.tell(), end - 1, pinned["size"]):
+        raise Failed('"%s" has not the %d bytes that its release says' % (pinned["key"], pinned["size"]))
+      shutil.copyfileobj(answer, file, 1 << 20)
+      if file.tell() != end:
+        raise http.client.IncompleteRead(b"")
+      return True
+
+    while True:
+      had = file.tell()
+      try:
+        found = target.aws.ask("s3", "GET", url, receive, wanted)
+        break
+      except Failed:
+        if file.tell() == had:
+          raise
+  if found is None:
+    raise Failed('"%s" (version %s) is no longer in the bucket' % (pinned["key"], pinned["versionId"]))
+  target.report.bytes += end - begin
+
+
 # --- The bundle: a stored zip of which only what is missing is fetched ---------------------------------
 
 MEMBER = re.compile(r"(wheels|tools)/[A-Za-z0-9_.+!-]+\.whl|requirements\.txt|pylock\.toml")
@@ -278,7 +314,7 @@ class Bundle:
     length = DIRECTORY_BYTES
     while begin > 0:
       begin, end = max(0, size - length), begin
-      self.target.bucket.save(self.pinned, file, begin, end)
+      save(self.target, self.pinned, file, begin, end)
       try:
         with zipfile.ZipFile(file) as bundle:
           return self.check_directory(bundle)
@@ -310,7 +346,7 @@ class Bundle:
   def fetch(self, name, path):
     """The member with its header before it, which readers of a zip skip; returns where it begins."""
     begin, end = self.extents[name]
-    self.target.bucket.save(self.pinned, path, begin, end)
+    save(self.target, self.pinned, path, begin, end)
     with open(path, "r+b") as file:
       file.seek(begin)
       header = file.read(30)

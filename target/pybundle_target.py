@@ -801,36 +801,6 @@ class Bucket:
     body = self.aws.ask("s3", "GET", self.url_of(key), lambda answer: answer.read())
     return None if body is None else json.loads(body)
 
-  def save(self, pinned, path, begin=0, end=None):
-    """Bytes of exactly the recorded version, each where it stands there; what breaks goes on where it broke."""
-    end = pinned["size"] if end is None else end
-    url = "%s?versionId=%s" % (self.url_of(pinned["key"]), quoted(pinned["versionId"]))
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "wb") as file:
-      file.seek(begin)
-
-      def wanted():
-        return {"range": "bytes=%d-%d" % (file.tell(), end - 1)}
-
-      def receive(answer):
-        if answer.headers["Content-Range"] != "bytes %d-%d/%d" % (file.tell(), end - 1, pinned["size"]):
-          raise Failed('"%s" has not the %d bytes that its release says' % (pinned["key"], pinned["size"]))
-        shutil.copyfileobj(answer, file, 1 << 20)
-        if file.tell() != end:
-          raise http.client.IncompleteRead(b"")
-        return True
-
-      while True:
-        had = file.tell()
-        try:
-          found = self.aws.ask("s3", "GET", url, receive, wanted)
-          break
-        except Failed:
-          if file.tell() == had:
-            raise
-    if found is None:
-      raise Failed('"%s" (version %s) is no longer in the bucket' % (pinned["key"], pinned["versionId"]))
-    self.aws.report.bytes += end - begin
-
   def create(self, key, body):
     """Never over what is there: whoever writes reports cannot alter one."""
     headers = {"if-none-match": "*", "content-type": "text/plain; charset=utf-8"}
