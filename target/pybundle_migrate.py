@@ -32,6 +32,7 @@ def begin(target, command):
     return None
   release = target.prepared(command.release)
   running = running_migration(target)
+  target.report.migration = "running" if running else "none"
   if running:
     raise Refused("the migration of rollout %s is still running here" % running)
   if not release["app"]["migrate_command"]:
@@ -48,6 +49,7 @@ def wait_for_migration(target, rollout):
   while True:
     alive = running_migration(target) is not None
     record = migration_record(target, rollout) or {"status": "not begun", "began": utc_now()}
+    target.report.migration = standing(record, alive)
     if record["status"] == "done":
       return done("migrated")
     log = last_lines(target.log_path("migrate-" + rollout))
@@ -59,6 +61,15 @@ def wait_for_migration(target, rollout):
     if time.monotonic() > deadline:
       return {"outcome": "running", "reason": "the migration runs since %s" % record["began"]}
     time.sleep(0.1)
+
+
+def standing(record, alive):
+  """In one word, as the rollout goes by it."""
+  if record["status"] in ("done", "failed"):
+    return "ended" if record["status"] == "done" else "failed"
+  if alive:
+    return "running"
+  return "interrupted" if record["status"] == "running" else "none"
 
 
 def migration_path(target, rollout):

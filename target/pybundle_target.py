@@ -1008,6 +1008,7 @@ class Report:
   def __init__(self):
     self.phases, self.bytes, self.log, self.about, self.told = {}, 0, None, "", 0
     self.logs = {}  # what this command has written of each, from where on
+    self.migration = ""  # how it stands, where this command knows
 
   def open_log(self, path):
     self.log = self.heed(Log(path))
@@ -1087,7 +1088,7 @@ def main():
   said = {"action": command.action, "outcome": "", "current": target and target.current()}
   if verdict["outcome"] in ("failed", "reverted") and report.logs:
     said.update(send_logs(target, command))
-  said.update(verdict, phases=report.phases, bytes=report.bytes)
+  said.update(verdict, phases=report.phases, bytes=report.bytes, migration=report.migration)
   print_verdict(dict(said, release=command.release))
   return EXIT_CODES[verdict["outcome"]]
 

@@ -1,5 +1,7 @@
 import { z } from 'zod'
 
+const MIGRATION_STATES = ['none', 'running', 'ended', 'failed', 'interrupted'] as const
+
 /**
  * What a target says of a command: the one JSON line on its standard output, 2,000 characters at most.
  * `running`: a migration that has not ended yet. `reverted`: activation failed and the previous release is
@@ -13,6 +15,11 @@ export const verdict = z.object({
   current: z.string().nullable(),
   release: z.string().optional(),
   reason: z.string().optional(),
+  /**
+   * Of a `migrate`, how the migration stands: `none` has not changed anything, `interrupted` may have. Not said
+   * where the command did not come so far as to know.
+   */
+  migration: z.enum(MIGRATION_STATES).optional(),
   /** Not the target's word: it said none. */
   silent: z.boolean().optional(),
   /** The app's or hook's own last lines, where they tell why. */
