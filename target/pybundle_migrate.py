@@ -24,6 +24,12 @@ from pybundle_target import (
 )
 
 POLL_SECONDS = 15
+STEPS = ("before_migrate", "migrate_command", "after_migrate")
+INTERRUPTED = {
+  "before_migrate": "the migration was interrupted before it began",
+  "migrate_command": "the migration was interrupted: find out how far it came before going on",
+  "after_migrate": "after_migrate was interrupted, when the migration had ended",
+}
 
 
 def begin(target, command):
@@ -48,16 +54,16 @@ def wait_for_migration(target, rollout):
   deadline = time.monotonic() + POLL_SECONDS
   while True:
     alive = running_migration(target) is not None
-    record = migration_record(target, rollout) or {"status": "not begun", "began": utc_now()}
+    record = migration_record(target, rollout) or {"status": "running", "step": STEPS[0], "began": utc_now()}
     target.report.migration = standing(record, alive)
     if record["status"] == "done":
       return done("migrated")
     log = last_lines(target.log_path("migrate-" + rollout))
     target.report.logs[target.log_path("migrate-" + rollout)] = 0
     if record["status"] == "failed":
-      raise Failed("migrate_command failed with exit code %s" % record["code"], log)
+      raise Failed("%s failed with exit code %s" % (record["step"], record["code"]), log)
     if not alive:
-      raise Failed("the migration was interrupted: find out how far it came before going on", log)
+      raise Failed(INTERRUPTED[record["step"]], log)
     if time.monotonic() > deadline:
       return {"outcome": "running", "reason": "the migration runs since %s" % record["began"]}
     time.sleep(0.1)
@@ -65,11 +71,13 @@ def wait_for_migration(target, rollout):
 
 def standing(record, alive):
   """In one word, as the rollout goes by it."""
-  if record["status"] in ("done", "failed"):
-    return "ended" if record["status"] == "done" else "failed"
-  if alive:
+  if record["status"] == "running" and alive:
     return "running"
-  return "interrupted" if record["status"] == "running" else "none"
+  if record["status"] == "done" or record["step"] == "after_migrate":
+    return "ended"
+  if record["step"] == "before_migrate":
+    return "none"
+  return "failed" if record["status"] == "failed" else "interrupted"
 
 
 def migration_path(target, rollout):
@@ -131,9 +139,13 @@ def run_migration(target, rollout, release, lock):
       with contextlib.suppress(OSError):
         os.close(descriptor)
   record = {"release": release["release"], "status": "running", "began": utc_now()}
-  write_json(migration_path(target, rollout), record)
   try:
-    code = run_hook(target, release, "migrate_command", log, inherits=lock)
+    for step in [name for name in STEPS if release["app"].get(name)]:
+      record["step"] = step
+      write_json(migration_path(target, rollout), record)
+      code = run_hook(target, release, step, log, inherits=lock)
+      if code != 0:
+        break
     record.update(status="failed" if code else "done", code=code)
   except BaseException as error:
     traceback.print_exc()

@@ -38,6 +38,7 @@ from pybundle_target import (
   Failed,
   Refused,
   adopt_orphans,
+  call_hook,
   done,
   entries,
   free_bytes,
@@ -47,7 +48,6 @@ from pybundle_target import (
   read_env_file,
   read_json,
   remove,
-  run_hook,
   sha256_of,
   write_json,
 )
@@ -123,11 +123,12 @@ def place_release(target, record, code, venv):
   marker = {"release": id, "revision": record.get("revision"), "venv": venv, "app": app}
   marker.update(bundle=record["bundle"]["digest"], code=record["code"]["digest"])
   compile_code = [home / ".venv/bin/python", "-I", "-m", "compileall", "-qq", home]
-  with target.report.phase("hooks"), lent_to_user(target, home), target.open_log("prepare") as log:
-    target.run_as_user(compile_code, home, plain_environment(target), log)
-    target.report.say("preparing: %s" % (app["prepare_command"] or "nothing to run"))
-    if app["prepare_command"] and run_hook(target, marker, "prepare_command", log) != 0:
-      raise Failed("prepare_command failed: %s" % app["prepare_command"], log.tail())
+  with lent_to_user(target, home), target.open_log("prepare") as log:
+    with target.report.phase("compile"):
+      target.run_as_user(compile_code, home, plain_environment(target), log)
+    for name in ("before_prepare", "prepare_command"):
+      call_hook(target, marker, name, "prepare")
+  call_hook(target, marker, "after_prepare", "prepare")
   os.sync()
   write_json(home / MARKER, marker)
 
@@ -139,7 +140,9 @@ APP_SETTINGS = {
   "migrate_check_command": "",
   "health_path": "/",
   "shared_paths": [],
+  "hooks": {},
 }
+HOOKS = [when + of for of in ("prepare", "migrate", "activate", "rollback") for when in ("before_", "after_")]
 
 
 def read_app_settings(target, code, venv):
@@ -154,7 +157,11 @@ def read_app_settings(target, code, venv):
       raise Failed('%s: "%s" must be a %s' % (file.name, key, type(default).__name__))
   if app["app"] not in ("", target.app):
     raise Failed('this is code of the app "%s", not of "%s"' % (app["app"], target.app))
-  return app
+  hooks = app.pop("hooks")
+  for name, command in hooks.items():
+    if name not in HOOKS or type(command) is not str:
+      raise Failed('%s: "hooks.%s" is no hook, or no command: %s' % (file.name, name, ", ".join(HOOKS)))
+  return dict(app, **hooks)
 
 
 # With the parser of the target's Python, or, before 3.11, with the one inside the uploaded pip.

@@ -43,6 +43,8 @@ import urllib.request
 LOCK_SECONDS = 120  # how long to wait for another command on this target
 RESTART_SECONDS = 90
 ANSWER_SECONDS = 5
+# While one of these runs, the target serves what it has not proven, or the way back waits. Others have the command's.
+HOOK_SECONDS = {"before_activate": 60, "after_activate": 60, "before_rollback": 30, "after_rollback": 30}
 FETCH_ATTEMPTS = 6
 MAX_VERDICT_BYTES = 2000
 MAX_REPORT_BYTES = 8 << 20
@@ -96,8 +98,9 @@ def migrate(target, command):
 
 def activate(target, command):
   with target.locked(command):
-    target.ask_whether_current(command)
-    return activate_release(target, command.release)
+    lock = target.ask_whether_current(command)
+    left = target.current() if lock.get("isRollback") else None
+    return activate_release(target, command.release, left)
 
 
 def revert(target, command):
@@ -106,7 +109,7 @@ def revert(target, command):
     if target.memory["release"] == command.release:
       return done("serves %s again" % (put_previous_back(target, command.release) or "nothing"))
     if not target.memory["proven"]:  # an earlier revert was killed
-      serve(target, target.memory["release"])
+      serve(target, target.memory["release"], target.memory["left"])
     return done("does not serve it")
 
 
@@ -185,12 +188,18 @@ def fetch_document(target, source):
 # --- Activate: one rename, restart, proof; or back -----------------------------------------------------
 
 
-def activate_release(target, id):
+def activate_release(target, id, left=None):
+  """`left`: what the fleet goes back from, whose hooks then run in the place of the release's own."""
   if target.serves(id):
     return done("was active already")
-  health_url(target, target.prepared(id))  # what it lacks is told before anything is switched
+  release = target.prepared(id)
+  health_url(target, release)  # what it lacks is told before anything is switched
+  if target.memory["release"] == id:  # an earlier command was killed on this way
+    left = target.memory["left"]
+  if left is None:
+    call_hook(target, release, "before_activate")
   try:
-    serve(target, id)
+    serve(target, id, left)
     return done("active")
   except Failed as failure:
     target.report.say("%s\n%s" % (failure.reason, failure.log))
@@ -199,10 +208,12 @@ def activate_release(target, id):
     raise Reverted(failure.reason, failure.log)
 
 
-def serve(target, id):
+def serve(target, id, left=None):
   release = target.prepared(id)
+  if left is not None:
+    call_rollback_hook(target, left, "before_rollback", id)
   target.report.say("switching to %s" % id)
-  target.remember(release=id, proven=False)
+  target.remember(release=id, proven=False, left=left)
   logs, began = log_sizes(target), time.time()
   try:
     point_current(target, id)
@@ -215,7 +226,11 @@ def serve(target, id):
       target.report.say(traceback.format_exc())
     said = (getattr(error, "log", ""), app_log_since(target, logs, began))
     raise Failed(str(error), "\n".join(filter(None, said)))
-  target.remember(proven=True, good=[id] + [good for good in target.memory["good"] if good != id])
+  if left is None:
+    call_hook(target, release, "after_activate")
+  else:
+    call_rollback_hook(target, left, "after_rollback", id)
+  target.remember(proven=True, left=None, good=[id] + [good for good in target.memory["good"] if good != id])
 
 
 def put_previous_back(target, id, why=None):
@@ -223,13 +238,15 @@ def put_previous_back(target, id, why=None):
   previous = target.previous(id)
   target.remember(good=[good for good in target.memory["good"] if good != id])
   if previous is None:
+    call_rollback_hook(target, id, "before_rollback", "")
     remove(target.current_link)
     with contextlib.suppress(Failed):
       restart(target)
+    call_rollback_hook(target, id, "after_rollback", "")
     target.remember(release=None, proven=True)
     return None
   try:
-    serve(target, previous)
+    serve(target, previous, left=id)
   except Failed as failure:
     reason = "going back to %s failed: %s" % (previous, failure.reason)
     raise Failed("%s; %s" % (why.reason, reason) if why else reason, why.log if why else failure.log)
@@ -407,7 +424,7 @@ def app_log_since(target, sizes, began):
 
 
 def log_sizes(target):
-  ours = ("deploy.log", "install.log", "prepare.log", "restart.log")
+  ours = ("deploy.log", "hooks.log", "install.log", "prepare.log", "restart.log")
   return {path: path.lstat().st_size for path in entries(target.log) if path.name not in ours}
 
 
@@ -441,11 +458,13 @@ MARKER, READY = MARKERS = (".pybundle-release.json", ".ready")
 
 class Target:
   # `release` is what was last switched to; `good` has proved healthy, the newest first.
-  MEMORY = {"environment": None, "token": 0, "release": None, "proven": True, "good": []}
+  # `left`: the release that is being gone back from, until the other has proved healthy.
+  MEMORY = {"environment": None, "token": 0, "release": None, "proven": True, "left": None, "good": []}
 
   def __init__(self, config, report):
     self.config, self.report = config, report
-    self.environment, self.app = config["environment"], config["app"]
+    self.environment, self.app, self.rollout = config["environment"], config["app"], ""
+    self.name = os.environ.get("AWS_SSM_INSTANCE_ID") or os.uname().nodename
     # Where targets share a machine as plain directories, the operator's absolute paths lie below this.
     self.root = os.environ.get("PYBUNDLE_ROOT", "")
     self.home = pathlib.Path(self.root + config["base"], self.app)
@@ -469,7 +488,7 @@ class Target:
       raise Refused("another command is at work on this target: %s" % last_lines(path))
     os.ftruncate(self.lock, 0)
     os.write(self.lock, ("%s %s, process %d" % (command.action, command.release, os.getpid())).encode())
-    self.memory, self.work_lock = self.recall(), None
+    self.memory, self.work_lock, self.rollout = self.recall(), None, command.rollout
     try:
       self.end_orphans()
       self.heed(command)
@@ -531,6 +550,7 @@ class Target:
     lock = self.read_state().get("lock")
     if not lock or lock["token"] != command.token:
       raise Refused("the rollout with token %d is over" % command.token)
+    return lock
 
   def read_state(self):
     return self.bucket.read_json("%s/%s/state.json" % (self.environment, self.app)) or {}
@@ -597,15 +617,19 @@ class Target:
       os.setegid(0)
       os.setgroups(groups)
 
-  def run_as_user(self, command, cwd, environment, log, inherits=None):
+  def run_as_user(self, command, cwd, environment, log, inherits=None, seconds=None):
     """In our process group, which the agent kills as one; its output never holds our pipes."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
     lock = self.work_lock if inherits is None else inherits
     settings = {"cwd": cwd, "env": environment, "pass_fds": (lock,), "preexec_fn": self.become_user}
     adopt_orphans()
-    code = subprocess.Popen(command, **streams, **settings).wait()
-    end_children()
-    return code
+    process = subprocess.Popen(command, **streams, **settings)
+    try:
+      return process.wait(seconds)
+    finally:
+      process.kill()
+      end_children()
+      adopt_orphans(0)  # else what a restart leaves running would be ended after the next hook
 
   def log_path(self, name):
     return self.log / (name + ".log")
@@ -648,12 +672,12 @@ def find_user(name):
 PR_SET_CHILD_SUBREAPER = 36
 
 
-def adopt_orphans():
+def adopt_orphans(wanted=1):
   """From now on a process whose parent ends becomes a child of this one, on Linux."""
   import ctypes  # takes long, and not every command needs it
 
   with contextlib.suppress(OSError, AttributeError):
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, wanted, 0, 0, 0)
 
 
 def end_children():
@@ -674,12 +698,51 @@ def end_children():
     time.sleep(0.01)
 
 
-def run_hook(target, release, name, log, inherits=None):
+def call_hook(target, release, name, log="hooks", previous=None):
+  """Nothing where the app has no such command. Whatever goes wrong with it is Failed."""
+  command, seconds = release["app"].get(name), HOOK_SECONDS.get(name)
+  if not command:
+    return
+  target.report.say("%s: %s" % (name, command))
+  try:
+    with target.report.phase(name), target.open_log(log) as output:
+      code = run_hook(target, release, name, output, previous=previous, seconds=seconds)
+  except subprocess.TimeoutExpired:
+    raise Failed("%s did not end within %d s: %s" % (name, seconds, command), output.tail())
+  except (OSError, subprocess.SubprocessError) as error:
+    raise Failed("%s could not be run: %s" % (name, error))
+  if code != 0:
+    raise Failed("%s failed with exit code %d: %s" % (name, code, command), output.tail())
+
+
+def call_rollback_hook(target, left, name, to):
+  """Of the release that is left, which knows what it did. Never in the way: what fails is told in the verdict."""
+  try:
+    release = target.marker(left)
+    if release:
+      call_hook(target, release, name, previous=to)
+  except Exception as error:
+    target.report.say("%s\n%s" % (error, getattr(error, "log", "")))
+    target.report.complaints.append(error)
+
+
+def run_hook(target, release, name, log, inherits=None, previous=None, seconds=None):
   """One of the app's commands, in its release, with what the app will have: env_file and the virtualenv."""
-  home, venv = target.releases / release["release"], target.venvs / release["venv"]
+  id = release["release"]
+  home, venv = target.releases / id, target.venvs / release["venv"]
   environment = dict(plain_environment(target), **read_env_file(target))
   environment.update(VIRTUAL_ENV=str(venv), PATH="%s/bin:%s" % (venv, environment["PATH"]))
-  return target.run_as_user(["/bin/sh", "-c", release["app"][name]], home, environment, log, inherits)
+  environment.update(
+    PYBUNDLE_ENVIRONMENT=target.environment,
+    PYBUNDLE_APP=target.app,
+    PYBUNDLE_TARGET=target.name,
+    PYBUNDLE_RELEASE=id,
+    PYBUNDLE_PREVIOUS=(target.previous(id) or "") if previous is None else previous,
+    PYBUNDLE_ROLLOUT=target.rollout,
+    PYBUNDLE_HOOK=name,
+  )
+  command = ["/bin/sh", "-c", release["app"][name]]
+  return target.run_as_user(command, home, environment, log, inherits, seconds)
 
 
 def plain_environment(target):
@@ -1008,6 +1071,7 @@ class Report:
   def __init__(self):
     self.phases, self.bytes, self.log, self.about, self.told = {}, 0, None, "", 0
     self.logs = {}  # what this command has written of each, from where on
+    self.complaints = []  # what failed and held nothing up
     self.migration = ""  # how it stands, where this command knows
 
   def open_log(self, path):
@@ -1040,7 +1104,7 @@ def send_logs(target, command):
     with contextlib.suppress(OSError), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as log:
       log.seek(max(begin, log.seek(0, os.SEEK_END) - MAX_REPORT_BYTES))
       parts.append(b"==> %s <==\n%s" % (path.name.encode(), log.read()))
-  name = re.sub(r"[^\w.-]", "-", os.environ.get("AWS_SSM_INSTANCE_ID") or os.uname().nodename)
+  name = re.sub(r"[^\w.-]", "-", target.name)
   at = now().strftime("%Y%m%dT%H%M%S%fZ")
   key = "%s/%s/reports/%s/%s-%s.log" % (target.environment, target.app, name, at, command.action)
   with contextlib.suppress(Failed, OSError):
@@ -1084,9 +1148,12 @@ def main():
     report.say(traceback.format_exc())
     bug = "" if isinstance(error, OSError) else "a bug: %s: " % type(error).__name__
     verdict = {"outcome": "failed", "reason": "%s%s" % (bug, error)}
+  for complaint in report.complaints:
+    verdict["reason"] += "; %s" % complaint
+    verdict["log"] = verdict.get("log") or getattr(complaint, "log", "")
   report.say("%s. %s" % (verdict["outcome"], verdict["reason"]))
   said = {"action": command.action, "outcome": "", "current": target and target.current()}
-  if verdict["outcome"] in ("failed", "reverted") and report.logs:
+  if (verdict["outcome"] in ("failed", "reverted") or report.complaints) and report.logs:
     said.update(send_logs(target, command))
   said.update(verdict, phases=report.phases, bytes=report.bytes, migration=report.migration)
   print_verdict(dict(said, release=command.release))

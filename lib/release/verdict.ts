@@ -26,7 +26,7 @@ export const verdict = z.object({
   log: z.string().optional(),
   /** Where in the bucket the whole logs of what failed are. */
   report: z.string().optional(),
-  /** Seconds, by phase: fetch, wheels, install, sync, unpack, hooks, restart, health. */
+  /** Seconds, by phase: fetch, wheels, install, sync, unpack, compile, restart, health, and each hook by its name. */
   phases: z.record(z.string(), z.number()).default({}),
   bytes: z.number().int().optional(),
 })
