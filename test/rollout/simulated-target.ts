@@ -29,6 +29,8 @@ export interface Behaviour {
   /** Of the migration; none where it is absent. */
   migrateSeconds?: number
   migrateFails?: boolean
+  /** The hook around the migration that fails. */
+  migrateHookFails?: 'before_migrate' | 'after_migrate'
   unhealthy?: boolean
 }
 
@@ -154,6 +156,8 @@ export class SimulatedTarget {
 
   async #migrate({ rollout, release, token }: Told): Promise<Decided> {
     if (!(await this.#isCurrent({ token }))) return { outcome: 'refused', reason: 'its rollout is over' }
+    const { migrateSeconds, migrateHookFails } = this.#surroundings.behaviour(release)
+    const hookFailed = { outcome: 'failed', reason: `${migrateHookFails} failed with exit code 1` } as const
     const known = this.migrations.get(rollout)
     if (!known) {
       const running = [...this.migrations.values()].find(({ status }) => status === 'running')
@@ -161,12 +165,13 @@ export class SimulatedTarget {
         const reason = `the migration of rollout ${running.rollout} is still running here`
         return { outcome: 'refused', reason, migration: 'running' }
       }
-      const { migrateSeconds } = this.#surroundings.behaviour(release)
       if (migrateSeconds === undefined) return { ...done('the app has no migration'), migration: 'none' }
+      if (migrateHookFails === 'before_migrate') return { ...hookFailed, migration: 'none' }
       void this.#runMigration(rollout, release, migrateSeconds)
     }
     await this.#work('migrate')
     const { status } = this.migrations.get(rollout) ?? { status: 'running' }
+    if (status === 'done' && migrateHookFails) return { ...hookFailed, migration: 'ended' }
     if (status === 'done') return { ...done('migrated'), migration: 'ended' }
     if (status === 'failed') {
       return { outcome: 'failed', reason: 'migrate_command failed with exit code 1', migration: status }
