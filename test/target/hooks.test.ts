@@ -4,15 +4,18 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { PublishedRelease } from './artifacts.ts'
+import { smallPip } from './small-pip.ts'
 import { ROLLOUT, type TestTarget } from './target.ts'
 import { Workshop } from './workshop.ts'
 
 let workshop: Workshop
 let target: TestTarget
 let story: string
+let pip: string
 let token = 0
 beforeAll(async () => {
   workshop = await Workshop.open('hooks')
+  pip = await smallPip(workshop.folder)
 })
 beforeEach(async () => {
   target = await workshop.newServingTarget({ health_seconds: 1 })
@@ -38,7 +41,7 @@ function publish(says: string, more: Hooks = {}, status = 200): Promise<Publishe
   const commands = ['prepare_command', 'migrate_command'].map(
     (name) => `${name} = ${JSON.stringify(told(more[name]))}`,
   )
-  return workshop.publishApp({ says, status, settings: [...commands, ...hooks] })
+  return workshop.publishApp({ says, status, settings: [...commands, ...hooks] }, { pip })
 }
 
 const deploy = (release: PublishedRelease) => target.deploy(release, ++token)
