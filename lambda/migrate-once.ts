@@ -76,7 +76,9 @@ async function runMigration(scene: Scene, open: OpenMigration, phase: string): P
     }
     if (end !== 'not over') {
       const settled = await context.step(`end of ${phase}`, () => settle(effects, input, open, only, end))
-      return end === 'failed' && open.rollout !== input.rollout ? {} : settled
+      // Of one of before, only that it is not known to have ended holds this one up.
+      const isKnown = end !== 'interrupted' && end !== 'unknown'
+      return isKnown && open.rollout !== input.rollout ? {} : settled
     }
     if (waited >= effects.policy.migrateSeconds) return { failure: stillMigrating(open, effects.policy) }
     const pause = secondsToNextLook(waited)
@@ -104,9 +106,9 @@ async function settle(
   // A migration that failed may have changed something all the same.
   const hasChanged = end === 'migrated' || end === 'failed'
   await effects.changeState((state) => endMigration(state, hasChanged ? { release, token } : undefined))
-  return end === 'failed' || end === 'not begun'
-    ? { failure: `The migration failed: ${verdict?.reason}` }
-    : {}
+  if (verdict?.outcome === 'done') return {}
+  const what = end === 'migrated' ? 'The migration ended, but not what follows it' : 'The migration failed'
+  return { failure: `${what}: ${verdict?.reason}` }
 }
 
 async function markMigrated(

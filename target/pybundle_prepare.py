@@ -13,6 +13,7 @@ import filecmp
 import functools
 import gzip
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -37,16 +38,17 @@ from pybundle_target import (
   Failed,
   Refused,
   adopt_orphans,
+  call_hook,
   done,
   end_children,
   entries,
   free_bytes,
   plain_environment,
   processes,
+  quoted,
   read_env_file,
   read_json,
   remove,
-  run_hook,
   sha256_of,
   write_json,
 )
@@ -100,7 +102,7 @@ def unpack_code(target, record):
   archive, folder = target.tmp / "archive", target.tmp / "release"
   with target.report.phase("fetch"):
     target.report.say("fetching %s, %d KB" % (record["code"]["key"], record["code"]["size"] >> 10))
-    target.bucket.save(record["code"], archive)
+    save(target, record["code"], archive)
     digest = sha256_of_file(archive)
   if digest != record["code"]["digest"]:
     raise Failed('"%s" is not the released code: its sha256 is %s' % (record["code"]["key"], digest))
@@ -123,11 +125,12 @@ def place_release(target, record, code, venv):
   marker = {"release": id, "revision": record.get("revision"), "venv": venv, "app": app}
   marker.update(bundle=record["bundle"]["digest"], code=record["code"]["digest"])
   compile_code = [home / ".venv/bin/python", "-I", "-m", "compileall", "-qq", home]
-  with target.report.phase("hooks"), lent_to_user(target, home), target.open_log("prepare") as log:
-    target.run_as_user(compile_code, home, plain_environment(target), log)
-    target.report.say("preparing: %s" % (app["prepare_command"] or "nothing to run"))
-    if app["prepare_command"] and run_hook(target, marker, "prepare_command", log) != 0:
-      raise Failed("prepare_command failed: %s" % app["prepare_command"], log.tail())
+  with lent_to_user(target, home), target.open_log("prepare") as log:
+    with target.report.phase("compile"):
+      target.run_as_user(compile_code, home, plain_environment(target), log)
+    for name in ("before_prepare", "prepare_command"):
+      call_hook(target, marker, name, "prepare")
+  call_hook(target, marker, "after_prepare", "prepare")
   os.sync()
   write_json(home / MARKER, marker)
 
@@ -139,7 +142,9 @@ APP_SETTINGS = {
   "migrate_check_command": "",
   "health_path": "/",
   "shared_paths": [],
+  "hooks": {},
 }
+HOOKS = [when + of for of in ("prepare", "migrate", "activate", "rollback") for when in ("before_", "after_")]
 
 
 def read_app_settings(target, code, venv):
@@ -154,7 +159,11 @@ def read_app_settings(target, code, venv):
       raise Failed('%s: "%s" must be a %s' % (file.name, key, type(default).__name__))
   if app["app"] not in ("", target.app):
     raise Failed('this is code of the app "%s", not of "%s"' % (app["app"], target.app))
-  return app
+  hooks = app.pop("hooks")
+  for name, command in hooks.items():
+    if name not in HOOKS or type(command) is not str:
+      raise Failed('%s: "hooks.%s" is no hook, or no command: %s' % (file.name, name, ", ".join(HOOKS)))
+  return dict(app, **hooks)
 
 
 # With the parser of the target's Python, or, before 3.11, with the one inside the uploaded pip.
@@ -261,6 +270,40 @@ def own(name, user, parent):
       os.chmod(name, (status.st_mode | (status.st_mode & 0o500) >> 3) & 0o755, dir_fd=parent)
 
 
+# --- What the bucket has -------------------------------------------------------------------------------
+
+
+def save(target, pinned, path, begin=0, end=None):
+  """Bytes of exactly the recorded version, each where it stands there; what breaks goes on where it broke."""
+  end = pinned["size"] if end is None else end
+  url = "%s?versionId=%s" % (target.bucket.url_of(pinned["key"]), quoted(pinned["versionId"]))
+  with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "wb") as file:
+    file.seek(begin)
+
+    def wanted():
+      return {"range": "bytes=%d-%d" % (file.tell(), end - 1)}
+
+    def receive(answer):
+      if answer.headers["Content-Range"] != "bytes %d-%d/%d" % (file.tell(), end - 1, pinned["size"]):
+        raise Failed('"%s" has not the %d bytes that its release says' % (pinned["key"], pinned["size"]))
+      shutil.copyfileobj(answer, file, 1 << 20)
+      if file.tell() != end:
+        raise http.client.IncompleteRead(b"")
+      return True
+
+    while True:
+      had = file.tell()
+      try:
+        found = target.aws.ask("s3", "GET", url, receive, wanted)
+        break
+      except Failed:
+        if file.tell() == had:
+          raise
+  if found is None:
+    raise Failed('"%s" (version %s) is no longer in the bucket' % (pinned["key"], pinned["versionId"]))
+  target.report.bytes += end - begin
+
+
 # --- The bundle: a stored zip of which only what is missing is fetched ---------------------------------
 
 MEMBER = re.compile(r"(wheels|tools)/[A-Za-z0-9_.+!-]+\.whl|requirements\.txt|pylock\.toml")
@@ -287,7 +330,7 @@ class Bundle:
     length = DIRECTORY_BYTES
     while begin > 0:
       begin, end = max(0, size - length), begin
-      self.target.bucket.save(self.pinned, file, begin, end)
+      save(self.target, self.pinned, file, begin, end)
       try:
         with zipfile.ZipFile(file) as bundle:
           return self.check_directory(bundle)
@@ -319,7 +362,7 @@ class Bundle:
   def fetch(self, name, path):
     """The member with its header before it, which readers of a zip skip; returns where it begins."""
     begin, end = self.extents[name]
-    self.target.bucket.save(self.pinned, path, begin, end)
+    save(self.target, self.pinned, path, begin, end)
     with open(path, "r+b") as file:
       file.seek(begin)
       header = file.read(30)

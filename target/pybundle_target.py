@@ -11,8 +11,8 @@ again. Root never runs what was uploaded: that is for the app's user. In <base>/
   current           -> releases/<id>, switched by one rename
   log/  state/  tmp/
 
-How a release is prepared is in pybundle_prepare.py, the content of another document, whose sha256 this one
-names: together they are larger than what SSM takes as one.
+How a release is prepared is in pybundle_prepare.py, how its migration runs in pybundle_migrate.py: contents of
+other documents, whose sha256 this one names, as together they are larger than what SSM takes as one.
 """
 import contextlib
 import datetime
@@ -43,7 +43,8 @@ import urllib.request
 LOCK_SECONDS = 120  # how long to wait for another command on this target
 RESTART_SECONDS = 90
 ANSWER_SECONDS = 5
-MIGRATION_POLL_SECONDS = 15
+# While one of these runs, the target serves what it has not proven, or the way back waits. Others have the command's.
+HOOK_SECONDS = {"before_activate": 60, "after_activate": 60, "before_rollback": 30, "after_rollback": 30}
 FETCH_ATTEMPTS = 6
 MAX_VERDICT_BYTES = 2000
 MAX_REPORT_BYTES = 8 << 20
@@ -82,32 +83,24 @@ def prepare(target, command):
 def prepare_release(target, asked):
   if target.marker(asked.release):
     return done("was prepared already")
-  return load_prepare_program(target).prepare_release(target, asked)
+  return load_program(target, "prepare").prepare_release(target, asked)
 
 
 def migrate(target, command):
   """Starts the migration once for its rollout and says how it stands; the next call asks again."""
   with target.locked(command):
     target.ask_whether_current(command)
-    release = target.prepared(command.release)
-    if migration_record(target, command.rollout) is None:
-      running = running_migration(target)
-      if running:
-        raise Refused("the migration of rollout %s is still running here" % running)
-      if not release["app"]["migrate_command"]:
-        return done("the app has no migration")
-      if nothing_to_migrate(target, release):
-        return done("nothing to migrate")
-      target.report.say("migrating: %s" % release["app"]["migrate_command"])
-      start_migration(target, command.rollout, release)
+    program = load_program(target, "migrate")
+    said = program.begin(target, command)
   with target.report.phase("migrate"):
-    return wait_for_migration(target, command.rollout)
+    return said or program.wait_for_migration(target, command.rollout)
 
 
 def activate(target, command):
   with target.locked(command):
-    target.ask_whether_current(command)
-    return activate_release(target, command.release)
+    lock = target.ask_whether_current(command)
+    left = target.current() if lock.get("isRollback") else None
+    return activate_release(target, command.release, left)
 
 
 def revert(target, command):
@@ -116,7 +109,7 @@ def revert(target, command):
     if target.memory["release"] == command.release:
       return done("serves %s again" % (put_previous_back(target, command.release) or "nothing"))
     if not target.memory["proven"]:  # an earlier revert was killed
-      serve(target, target.memory["release"])
+      serve(target, target.memory["release"], target.memory["left"])
     return done("does not serve it")
 
 
@@ -153,7 +146,7 @@ def status(target, command):
 
 def prune(target, command):
   with target.locked(command):
-    return load_prepare_program(target).prune(target)
+    return load_program(target, "prepare").prune(target)
 
 
 ACTIONS = {
@@ -166,23 +159,23 @@ def done(reason):
   return {"outcome": "done", "reason": reason}
 
 
-# --- The other half of this program --------------------------------------------------------------------
+# --- The other parts of this program -------------------------------------------------------------------
 
 
-def load_prepare_program(target):
-  """It imports this half under its name; runs only if it is what this document says, wherever it came from."""
-  source = target.config["prepare"]
-  kept = target.state / ("prepare-%s.py" % source["sha256"])
+def load_program(target, name):
+  """It imports this part under its name; runs only if it is what this document says, wherever it came from."""
+  source = target.config["programs"][name]
+  kept = target.state / ("%s-%s.py" % (name, source["sha256"]))
   text = kept.read_bytes() if kept.is_file() else b""
   if sha256_of(text) != source["sha256"]:
     text = fetch_document(target, source)
     if sha256_of(text) != source["sha256"]:
       raise Failed('document "%s" is not what this one names: its sha256 differs' % source["document"])
-    for old in target.state.glob("prepare-*.py"):
+    for old in target.state.glob(name + "-*.py"):
       old.unlink()
     kept.write_bytes(text)
   sys.modules.setdefault("pybundle_target", sys.modules[__name__])
-  program = types.ModuleType("pybundle_prepare")
+  program = types.ModuleType("pybundle_" + name)
   exec(compile(text, str(kept), "exec"), program.__dict__)
   return program
 
@@ -194,116 +187,21 @@ def fetch_document(target, source):
   return "".join(line + "\n" for line in lines[1:-1]).encode()  # they stand between `cat <<X` and `X`
 
 
-# --- Migrate: once for the fleet, detached from the command that started it ----------------------------
-# state/migrations/<rollout>.json says how it stands; a lock that the app's command inherits, whether it lives.
-
-
-def migration_path(target, rollout):
-  return target.state / "migrations" / (rollout + ".json")
-
-
-def migration_record(target, rollout):
-  return read_json(migration_path(target, rollout))
-
-
-def migration_lock(target):
-  """None while a migration runs."""
-  return try_lock(target.state / "migration.lock")
-
-
-def running_migration(target):
-  """The rollout whose migration runs."""
-  lock = migration_lock(target)
-  if lock is not None:
-    os.close(lock)
-    return None
-  records = (target.state / "migrations").glob("*.json")
-  running = [path.stem for path in records if read_json(path)["status"] == "running"]
-  return running[0] if running else "(starting)"
-
-
-def nothing_to_migrate(target, release):
-  if not release["app"]["migrate_check_command"]:
-    return False
-  with target.open_log("migrate-check") as log:
-    return run_hook(target, release, "migrate_check_command", log) == 0
-
-
-def start_migration(target, rollout, release):
-  migration_path(target, rollout).parent.mkdir(exist_ok=True)
-  sync_folder(target.state)  # else the first record would go with its folder when the power does
-  lock = migration_lock(target)
-  child = os.fork()
-  if child == 0:
-    try:
-      os.setsid()
-      if os.fork() == 0:
-        run_migration(target, rollout, release, lock)
-    finally:
-      os._exit(0)
-  os.waitpid(child, 0)
-  os.close(lock)
-
-
-def run_migration(target, rollout, release, lock):
-  """In a process of its own that holds nothing of the command's: not its pipes, not the machine lock."""
-  log = target.open_log("migrate-" + rollout)
-  leave_unit("pybundle-migrate-%s.scope" % rollout)
-  os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-  os.dup2(log.fileno(), 1)
-  os.dup2(log.fileno(), 2)
-  for descriptor in range(3, 256):
-    if descriptor not in (lock, log.fileno()):
-      with contextlib.suppress(OSError):
-        os.close(descriptor)
-  record = {"release": release["release"], "status": "running", "began": utc_now()}
-  write_json(migration_path(target, rollout), record)
-  try:
-    code = run_hook(target, release, "migrate_command", log, inherits=lock)
-    record.update(status="failed" if code else "done", code=code)
-  except BaseException as error:
-    traceback.print_exc()
-    record.update(status="failed", code=str(error))
-  write_json(migration_path(target, rollout), dict(record, ended=utc_now()))
-
-
-def leave_unit(name):
-  """Where systemd is: the agent's unit may end with all that it has started, as the snap of it does."""
-  manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
-  move = ["StartTransientUnit", "ssa(sv)a(sa(sv))", name, "fail", "1", "PIDs", "au", "1", str(os.getpid()), "0"]
-  if os.path.isdir("/run/systemd/system") and os.geteuid() == 0:
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-      quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-      subprocess.run(["busctl", "call", *manager, *move], timeout=10, **quiet)
-
-
-def wait_for_migration(target, rollout):
-  deadline = time.monotonic() + MIGRATION_POLL_SECONDS
-  while True:
-    alive = running_migration(target) is not None
-    record = migration_record(target, rollout) or {"status": "not begun", "began": utc_now()}
-    if record["status"] == "done":
-      return done("migrated")
-    log = last_lines(target.log_path("migrate-" + rollout))
-    target.report.logs[target.log_path("migrate-" + rollout)] = 0
-    if record["status"] == "failed":
-      raise Failed("migrate_command failed with exit code %s" % record["code"], log)
-    if not alive:
-      raise Failed("the migration was interrupted: find out how far it came before going on", log)
-    if time.monotonic() > deadline:
-      return {"outcome": "running", "reason": "the migration runs since %s" % record["began"]}
-    time.sleep(0.1)
-
-
 # --- Activate: one rename, restart, proof; or back -----------------------------------------------------
 
 
-def activate_release(target, id):
+def activate_release(target, id, left=None):
+  """`left`: what the fleet goes back from, whose hooks then run in the place of the release's own."""
   if target.serves(id):
     return done("was active already")
-  health_url(target, target.prepared(id))  # what it lacks is told before anything is switched
+  release = target.prepared(id)
+  health_url(target, release)  # what it lacks is told before anything is switched
+  if target.memory["release"] == id:  # an earlier command was killed on this way
+    left = target.memory["left"]
+  if left is None:
+    call_hook(target, release, "before_activate")
   try:
-    serve(target, id)
+    serve(target, id, left)
     return done("active")
   except Failed as failure:
     target.report.say("%s\n%s" % (failure.reason, failure.log))
@@ -312,10 +210,12 @@ def activate_release(target, id):
     raise Reverted(failure.reason, failure.log)
 
 
-def serve(target, id):
+def serve(target, id, left=None):
   release = target.prepared(id)
+  if left is not None:
+    call_rollback_hook(target, left, "before_rollback", id)
   target.report.say("switching to %s" % id)
-  target.remember(release=id, proven=False)
+  target.remember(release=id, proven=False, left=left)
   logs, began = {}, time.time()
   try:
     logs = log_sizes(target)
@@ -331,7 +231,11 @@ def serve(target, id):
     with contextlib.suppress(OSError):
       said.append(app_log_since(target, logs, began))
     raise Failed(str(error), "\n".join(filter(None, said)))
-  target.remember(proven=True, good=[id] + [good for good in target.memory["good"] if good != id])
+  if left is None:
+    call_hook(target, release, "after_activate")
+  else:
+    call_rollback_hook(target, left, "after_rollback", id)
+  target.remember(proven=True, left=None, good=[id] + [good for good in target.memory["good"] if good != id])
 
 
 def put_previous_back(target, id, why=None):
@@ -339,13 +243,15 @@ def put_previous_back(target, id, why=None):
   previous = target.previous(id)
   target.remember(good=[good for good in target.memory["good"] if good != id])
   if previous is None:
+    call_rollback_hook(target, id, "before_rollback", "")
     remove(target.current_link)
     with contextlib.suppress(Failed):
       restart(target)
+    call_rollback_hook(target, id, "after_rollback", "")
     target.remember(release=None, proven=True)
     return None
   try:
-    serve(target, previous)
+    serve(target, previous, left=id)
   except Failed as failure:
     reason = "going back to %s failed: %s" % (previous, failure.reason)
     raise Failed("%s; %s" % (why.reason, reason) if why else reason, why.log if why else failure.log)
@@ -540,7 +446,7 @@ def app_log_since(target, sizes, began):
 
 
 def log_sizes(target):
-  ours = ("deploy.log", "install.log", "prepare.log", "restart.log")
+  ours = ("deploy.log", "hooks.log", "install.log", "prepare.log", "restart.log")
   return {path: path.lstat().st_size for path in entries(target.log) if path.name not in ours}
 
 
@@ -578,11 +484,13 @@ MARKER, READY = MARKERS = (".pybundle-release.json", ".ready")
 
 class Target:
   # `release` is what was last switched to; `good` has proved healthy, the newest first.
-  MEMORY = {"environment": None, "token": 0, "release": None, "proven": True, "good": []}
+  # `left`: the release that is being gone back from, until the other has proved healthy.
+  MEMORY = {"environment": None, "token": 0, "release": None, "proven": True, "left": None, "good": []}
 
   def __init__(self, config, report):
     self.config, self.report = config, report
-    self.environment, self.app = config["environment"], config["app"]
+    self.environment, self.app, self.rollout = config["environment"], config["app"], ""
+    self.name = os.environ.get("AWS_SSM_INSTANCE_ID") or os.uname().nodename
     # Where targets share a machine as plain directories, the operator's absolute paths lie below this.
     self.root = os.environ.get("PYBUNDLE_ROOT", "")
     self.home = pathlib.Path(self.root + config["base"], self.app)
@@ -606,7 +514,7 @@ class Target:
       raise Refused("another command is at work on this target: %s" % last_lines(path))
     os.ftruncate(self.lock, 0)
     os.write(self.lock, ("%s %s, process %d" % (command.action, command.release, os.getpid())).encode())
-    self.memory, self.work_lock = self.recall(), None
+    self.memory, self.work_lock, self.rollout = self.recall(), None, command.rollout
     try:
       self.end_orphans()
       self.heed(command)
@@ -670,6 +578,7 @@ class Target:
     lock = self.read_state().get("lock")
     if not lock or lock["token"] != command.token:
       raise Refused("the rollout with token %d is over" % command.token)
+    return lock
 
   def read_state(self):
     return self.bucket.read_json("%s/%s/state.json" % (self.environment, self.app)) or {}
@@ -741,15 +650,18 @@ class Target:
       os.setegid(0)
       os.setgroups(groups)
 
-  def run_as_user(self, command, cwd, environment, log, inherits=None):
+  def run_as_user(self, command, cwd, environment, log, inherits=None, seconds=None):
     """In our process group, which the agent kills as one; its output never holds our pipes."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
     lock = self.work_lock if inherits is None else inherits
     settings = {"cwd": cwd, "env": environment, "pass_fds": (lock,), "preexec_fn": self.become_user}
     adopt_orphans()
-    code = subprocess.Popen(command, **streams, **settings).wait()
-    end_children()
-    return code
+    process = subprocess.Popen(command, **streams, **settings)
+    try:
+      return process.wait(seconds)
+    finally:
+      process.kill()
+      end_children()
 
   def log_path(self, name):
     return self.log / (name + ".log")
@@ -805,12 +717,12 @@ def find_user(name):
 PR_SET_CHILD_SUBREAPER = 36
 
 
-def adopt_orphans(on=1):
+def adopt_orphans(wanted=1):
   """From now on a process whose parent ends becomes a child of this one, on Linux; with 0 no longer."""
   with contextlib.suppress(ImportError, OSError, AttributeError):
     import ctypes  # takes long, and not every command needs it
 
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, wanted, 0, 0, 0)
 
 
 def end_children():
@@ -834,12 +746,51 @@ def end_children():
     time.sleep(0.01)
 
 
-def run_hook(target, release, name, log, inherits=None):
+def call_hook(target, release, name, log="hooks", previous=None):
+  """Nothing where the app has no such command. Whatever goes wrong with it is Failed."""
+  command, seconds = release["app"].get(name), HOOK_SECONDS.get(name)
+  if not command:
+    return
+  target.report.say("%s: %s" % (name, command))
+  try:
+    with target.report.phase(name), target.open_log(log) as output:
+      code = run_hook(target, release, name, output, previous=previous, seconds=seconds)
+  except subprocess.TimeoutExpired:
+    raise Failed("%s did not end within %d s: %s" % (name, seconds, command), output.tail())
+  except (OSError, subprocess.SubprocessError) as error:
+    raise Failed("%s could not be run: %s" % (name, error))
+  if code != 0:
+    raise Failed("%s failed with exit code %d: %s" % (name, code, command), output.tail())
+
+
+def call_rollback_hook(target, left, name, to):
+  """Of the release that is left, which knows what it did. Never in the way: what fails is told in the verdict."""
+  try:
+    release = target.marker(left)
+    if release:
+      call_hook(target, release, name, previous=to)
+  except Exception as error:
+    target.report.say("%s\n%s" % (error, getattr(error, "log", "")))
+    target.report.complaints.append(error)
+
+
+def run_hook(target, release, name, log, inherits=None, previous=None, seconds=None):
   """One of the app's commands, in its release, with what the app will have: env_file and the virtualenv."""
-  home, venv = target.releases / release["release"], target.venvs / release["venv"]
+  id = release["release"]
+  home, venv = target.releases / id, target.venvs / release["venv"]
   environment = dict(plain_environment(target), **read_env_file(target))
   environment.update(VIRTUAL_ENV=str(venv), PATH="%s/bin:%s" % (venv, environment["PATH"]))
-  return target.run_as_user(["/bin/sh", "-c", release["app"][name]], home, environment, log, inherits)
+  environment.update(
+    PYBUNDLE_ENVIRONMENT=target.environment,
+    PYBUNDLE_APP=target.app,
+    PYBUNDLE_TARGET=target.name,
+    PYBUNDLE_RELEASE=id,
+    PYBUNDLE_PREVIOUS=(target.previous(id) or "") if previous is None else previous,
+    PYBUNDLE_ROLLOUT=target.rollout,
+    PYBUNDLE_HOOK=name,
+  )
+  command = ["/bin/sh", "-c", release["app"][name]]
+  return target.run_as_user(command, home, environment, log, inherits, seconds)
 
 
 def plain_environment(target):
@@ -960,36 +911,6 @@ class Bucket:
     """None when there is no such object."""
     body = self.aws.ask("s3", "GET", self.url_of(key), lambda answer: answer.read())
     return None if body is None else json.loads(body)
-
-  def save(self, pinned, path, begin=0, end=None):
-    """Bytes of exactly the recorded version, each where it stands there; what breaks goes on where it broke."""
-    end = pinned["size"] if end is None else end
-    url = "%s?versionId=%s" % (self.url_of(pinned["key"]), quoted(pinned["versionId"]))
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "wb") as file:
-      file.seek(begin)
-
-      def wanted():
-        return {"range": "bytes=%d-%d" % (file.tell(), end - 1)}
-
-      def receive(answer):
-        if answer.headers["Content-Range"] != "bytes %d-%d/%d" % (file.tell(), end - 1, pinned["size"]):
-          raise Failed('"%s" has not the %d bytes that its release says' % (pinned["key"], pinned["size"]))
-        shutil.copyfileobj(answer, file, 1 << 20)
-        if file.tell() != end:
-          raise http.client.IncompleteRead(b"")
-        return True
-
-      while True:
-        had = file.tell()
-        try:
-          found = self.aws.ask("s3", "GET", url, receive, wanted)
-          break
-        except Failed:
-          if file.tell() == had:
-            raise
-    if found is None:
-      raise Failed('"%s" (version %s) is no longer in the bucket' % (pinned["key"], pinned["versionId"]))
-    self.aws.report.bytes += end - begin
 
   def create(self, key, body):
     """Never over what is there: whoever writes reports cannot alter one."""
@@ -1198,6 +1119,8 @@ class Report:
   def __init__(self):
     self.phases, self.bytes, self.log, self.about, self.told = {}, 0, None, "", 0
     self.logs = {}  # what this command has written of each, from where on
+    self.complaints = []  # what failed and held nothing up
+    self.migration = ""  # how it stands, where this command knows
 
   def open_log(self, path):
     self.log = self.heed(Log(path))
@@ -1229,7 +1152,7 @@ def send_logs(target, command):
     with contextlib.suppress(OSError), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as log:
       log.seek(max(begin, log.seek(0, os.SEEK_END) - MAX_REPORT_BYTES))
       parts.append(b"==> %s <==\n%s" % (path.name.encode(), log.read()))
-  name = re.sub(r"[^\w.-]", "-", os.environ.get("AWS_SSM_INSTANCE_ID") or os.uname().nodename)
+  name = re.sub(r"[^\w.-]", "-", target.name)
   at = now().strftime("%Y%m%dT%H%M%S%fZ")
   key = "%s/%s/reports/%s/%s-%s.log" % (target.environment, target.app, name, at, command.action)
   with contextlib.suppress(Failed, OSError):
@@ -1273,11 +1196,14 @@ def main():
     report.say(traceback.format_exc())
     bug = "" if isinstance(error, OSError) else "a bug: %s: " % type(error).__name__
     verdict = {"outcome": "failed", "reason": "%s%s" % (bug, error)}
+  for complaint in report.complaints:
+    verdict["reason"] += "; %s" % complaint
+    verdict["log"] = verdict.get("log") or getattr(complaint, "log", "")
   report.say("%s. %s" % (verdict["outcome"], verdict["reason"]))
   said = {"action": command.action, "outcome": "", "current": target and target.current()}
-  if verdict["outcome"] in ("failed", "reverted") and report.logs:
+  if (verdict["outcome"] in ("failed", "reverted") or report.complaints) and report.logs:
     said.update(send_logs(target, command))
-  said.update(verdict, phases=report.phases, bytes=report.bytes)
+  said.update(verdict, phases=report.phases, bytes=report.bytes, migration=report.migration)
   print_verdict(dict(said, release=command.release))
   return EXIT_CODES[verdict["outcome"]]
 

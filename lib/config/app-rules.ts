@@ -52,6 +52,12 @@ const checkHasAMigration = rule(
       : [],
 )
 
+const hooksHaveAMigration = rule(['migrate_command', 'hooks'], ({ migrate_command, hooks }) =>
+  (['before_migrate', 'after_migrate'] as const)
+    .filter((hook) => hooks[hook] && !migrate_command)
+    .map((hook) => ({ key: ['hooks', hook], what: 'has no "migrate_command" around which it could run' })),
+)
+
 const environmentsAreNames = rule(['environments'], ({ environments }) =>
   Object.keys(environments)
     .filter((environment) => !isName(environment))
@@ -68,5 +74,6 @@ export const APP_RULES: readonly Rule<AppTable>[] = [
   groupsAreOfAFile,
   sharedPathsStayInside,
   checkHasAMigration,
+  hooksHaveAMigration,
   environmentsAreNames,
 ]

@@ -15,6 +15,20 @@ export interface Publication {
   profile?: string | undefined
 }
 
+const command = text('a command').optional()
+
+const hooks = table({
+  before_prepare: command,
+  after_prepare: command,
+  before_migrate: command,
+  after_migrate: command,
+  before_activate: command,
+  after_activate: command,
+  before_rollback: command,
+  after_rollback: command,
+})
+export type Hooks = z.infer<typeof hooks>
+
 /** What an app says about itself, in `[tool.pybundle]` of its pyproject.toml or in pybundle.toml. */
 export interface AppConfig {
   /** The configuration file; its folder is the app. */
@@ -34,6 +48,8 @@ export interface AppConfig {
   prepareCommand?: string | undefined
   migrateCommand?: string | undefined
   migrateCheckCommand?: string | undefined
+  /** Commands around what happens to a release on a target; `docs/reference/pybundle.toml` tells when. */
+  hooks: Hooks
   healthPath: string
   /** Relative paths that outlive releases. */
   sharedPaths: string[]
@@ -56,9 +72,10 @@ const app = table({
     .optional(),
   exclude: listOf(text('a pattern'), 'patterns').default([]),
   include_secrets: listOf(text('a pattern'), 'patterns').default([]),
-  prepare_command: text('a command').optional(),
-  migrate_command: text('a command').optional(),
-  migrate_check_command: text('a command').optional(),
+  prepare_command: command,
+  migrate_command: command,
+  migrate_check_command: command,
+  hooks: hooks.default({}),
   health_path: text('a path').regex(/^\//, 'must begin with "/"').default('/'),
   shared_paths: listOf(text('a path'), 'paths').default([]),
   environments: z.record(z.string(), publication, { error: 'must be a table of environments' }).default({}),
@@ -66,8 +83,11 @@ const app = table({
 export type AppTable = z.infer<typeof app>
 
 export const APP_KEYS: readonly string[] = Object.keys(app.shape)
-const keysAt = (path: readonly PropertyKey[]) =>
-  path.length === 0 ? APP_KEYS : Object.keys(publication.shape)
+export const HOOK_NAMES: readonly string[] = Object.keys(hooks.shape)
+const keysAt = ([key]: readonly PropertyKey[]) => {
+  if (key === undefined) return APP_KEYS
+  return key === 'hooks' ? HOOK_NAMES : Object.keys(publication.shape)
+}
 
 /** The nearest configuration in or above a folder. */
 export function readAppConfig(startDirectory: string): AppConfig {
@@ -129,6 +149,7 @@ function normalize(file: string, content: AppTable): AppConfig {
     prepareCommand: content.prepare_command,
     migrateCommand: content.migrate_command,
     migrateCheckCommand: content.migrate_check_command,
+    hooks: content.hooks,
     healthPath: content.health_path,
     sharedPaths: content.shared_paths,
     environments: content.environments,

@@ -34,14 +34,21 @@ export type MigrationEnd =
   | 'not over'
   | 'unknown'
 
-/** What the leader's answer says of the migration; the reasons are those of `target/pybundle_target.py`. */
-export function readMigration({ outcome, reason = '', silent }: Verdict, hasBegun: boolean): MigrationEnd {
+/** What the leader's answer says of the migration. */
+export function readMigration({ outcome, migration, silent }: Verdict, hasBegun: boolean): MigrationEnd {
   if (silent) return 'unknown'
-  if (outcome === 'done') return reason === 'migrated' ? 'migrated' : 'nothing to do'
-  if (outcome === 'running' || /still running here/.test(reason)) return 'not over'
-  if (/^migrate_command failed/.test(reason)) return 'failed'
-  if (/was interrupted/.test(reason)) return 'interrupted'
-  return hasBegun ? 'unknown' : 'not begun'
+  switch (migration) {
+    case 'none':
+      return outcome === 'done' ? 'nothing to do' : 'not begun'
+    case 'running':
+      return 'not over'
+    case 'ended':
+      return 'migrated'
+    case undefined:
+      return hasBegun ? 'unknown' : 'not begun'
+    default:
+      return migration
+  }
 }
 
 const KEPT_MIGRATIONS = 20

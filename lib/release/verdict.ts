@@ -1,5 +1,7 @@
 import { z } from 'zod'
 
+const MIGRATION_STATES = ['none', 'running', 'ended', 'failed', 'interrupted'] as const
+
 /**
  * What a target says of a command: the one JSON line on its standard output, 2,000 characters at most.
  * `running`: a migration that has not ended yet. `reverted`: activation failed and the previous release is
@@ -13,13 +15,18 @@ export const verdict = z.object({
   current: z.string().nullable(),
   release: z.string().optional(),
   reason: z.string().optional(),
+  /**
+   * Of a `migrate`, how the migration stands: `none` has not changed anything, `interrupted` may have. Not said
+   * where the command did not come so far as to know.
+   */
+  migration: z.enum(MIGRATION_STATES).optional(),
   /** Not the target's word: it said none. */
   silent: z.boolean().optional(),
   /** The app's or hook's own last lines, where they tell why. */
   log: z.string().optional(),
   /** Where in the bucket the whole logs of what failed are. */
   report: z.string().optional(),
-  /** Seconds, by phase: fetch, wheels, install, sync, unpack, hooks, restart, health. */
+  /** Seconds, by phase: fetch, wheels, install, sync, unpack, compile, restart, health, and each hook by its name. */
   phases: z.record(z.string(), z.number()).default({}),
   bytes: z.number().int().optional(),
 })

@@ -9,7 +9,7 @@ export interface AccessPoliciesProps {
   bucket: Bucket
   fleet: AppScope
   /** What targets read the rest of their program from. */
-  prepareDocumentArn: string
+  programDocumentArns: readonly string[]
 }
 
 /** For people to attach: who publishes an app to an environment, who looks on, and the targets. */
@@ -20,13 +20,13 @@ const HOLDERS: Record<string, BucketPaths> = {
 }
 
 export class AccessPolicies extends Construct {
-  constructor(scope: Construct, id: string, { bucket, fleet, prepareDocumentArn }: AccessPoliciesProps) {
+  constructor(scope: Construct, id: string, { bucket, fleet, programDocumentArns }: AccessPoliciesProps) {
     super(scope, id)
     for (const [holder, paths] of Object.entries(HOLDERS)) {
       const statements = bucketStatements(bucket, [fleet], paths)
       if (holder === 'Target') {
         const actions = ['ssm:GetDocument']
-        statements.push(new PolicyStatement({ actions, resources: [prepareDocumentArn] }))
+        statements.push(new PolicyStatement({ actions, resources: [...programDocumentArns] }))
       }
       const policy = new ManagedPolicy(this, holder, { statements })
       acknowledgeBucketPaths(policy, bucket, [fleet], paths)

@@ -4,7 +4,7 @@ import type { FleetConfig } from '../config/fleets.ts'
 import { AccessPolicies } from './access-policies.ts'
 import { ArtifactBucket } from './artifact-bucket.ts'
 import { ControlFunctions } from './control-functions.ts'
-import { PrepareDocument } from './prepare-document.ts'
+import { ProgramDocuments } from './program-documents.ts'
 import { TargetDocument } from './target-document.ts'
 
 export interface PybundleStackProps extends StackProps {
@@ -17,16 +17,16 @@ export class PybundleStack extends Stack {
     super(scope, id, props)
     const { bucket } = new ArtifactBucket(this, 'Artifacts')
     new ControlFunctions(this, 'Control', { bucket, fleets })
-    const prepare = new PrepareDocument(this, 'Prepare')
+    const { programs, arns } = new ProgramDocuments(this, 'Program')
     for (const fleet of fleets) {
       const name = `${fleet.environment}-${fleet.app}`
       new TargetDocument(this, `Document-${name}`, {
         fleet,
         bucketName: bucket.bucketName,
         region: this.region,
-        prepare: prepare.program,
+        programs,
       })
-      new AccessPolicies(this, `Access-${name}`, { bucket, fleet, prepareDocumentArn: prepare.arn })
+      new AccessPolicies(this, `Access-${name}`, { bucket, fleet, programDocumentArns: arns })
     }
     new CfnOutput(this, 'BucketName', { value: bucket.bucketName })
   }

@@ -6,7 +6,7 @@ import { PARAMETERS } from '../release/command.ts'
 import { sha256 } from '../release/digest.ts'
 import { commandSeconds } from '../release/fleet.ts'
 import { documentName } from '../release/names.ts'
-import type { PrepareProgram } from './prepare-document.ts'
+import type { PinnedPrograms } from './program-documents.ts'
 
 const PROGRAM = readFileSync(new URL('../../target/pybundle_target.py', import.meta.url), 'utf8')
 const CATCH_UP_SCHEDULE = 'rate(30 minutes)'
@@ -15,7 +15,8 @@ export interface TargetDocumentProps {
   fleet: FleetConfig
   bucketName: string
   region: string
-  prepare: PrepareProgram
+  /** The parts of the program that targets read by themselves. */
+  programs: PinnedPrograms
 }
 
 /**
@@ -25,10 +26,11 @@ export interface TargetDocumentProps {
 export class TargetDocument extends Construct {
   readonly name: string
 
-  constructor(scope: Construct, id: string, { fleet, bucketName, region, prepare }: TargetDocumentProps) {
+  constructor(scope: Construct, id: string, { fleet, bucketName, region, programs }: TargetDocumentProps) {
     super(scope, id)
     this.name = documentName(fleet.environment, fleet.app)
-    const settings = { ...targetSettings(fleet), prepare }
+    const settings = { ...targetSettings(fleet), programs }
+    const parts = Object.values(programs).map((program) => program.sha256)
     const document = new CfnDocument(this, 'Document', {
       name: this.name,
       documentType: 'Command',
@@ -36,7 +38,7 @@ export class TargetDocument extends Construct {
       targetType: '/AWS::EC2::Instance',
       updateMethod: 'NewVersion',
       // The document has no version of its own to ask for: its content names it.
-      versionName: `content-${sha256(PROGRAM + prepare.sha256 + JSON.stringify(targetSettings(fleet))).slice(0, 16)}`,
+      versionName: `content-${sha256([PROGRAM, ...parts, JSON.stringify(targetSettings(fleet))].join('\0')).slice(0, 16)}`,
       content: documentContent(fleet, { ...settings, bucket: bucketName, region }),
     })
     new CfnAssociation(this, 'CatchUp', {

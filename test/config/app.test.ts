@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { APP_KEYS, readAppConfig } from '../../lib/config/app.ts'
+import { APP_KEYS, HOOK_NAMES, readAppConfig } from '../../lib/config/app.ts'
 import { mistakesOf } from './mistakes-of.ts'
 
 let folder: string
@@ -76,6 +76,18 @@ describe("the app's configuration", () => {
       'migrate_check_command: has no "migrate_command" whose need it could tell',
     ],
     [
+      'hooks',
+      '{ before_activte = "true" }',
+      'hooks.before_activte: unknown key; did you mean "before_activate"?',
+    ],
+    ['hooks', '{ after_activate = 3 }', 'hooks.after_activate: must be a command, not 3'],
+    ['hooks', '["true"]', 'hooks: must be a table'],
+    [
+      'hooks',
+      '{ before_migrate = "true" }',
+      'hooks.before_migrate: has no "migrate_command" around which it could run',
+    ],
+    [
       'environments',
       '{ staging = {} }',
       'environments.staging.bucket: is missing; must be the bucket to publish to',
@@ -94,6 +106,17 @@ describe("the app's configuration", () => {
         .join(''),
     )
     expect(mistakes().slice(1)).toEqual([mistake])
+  })
+
+  it('tells all that is wrong with its hooks at once, and of a stray one what hooks there are', () => {
+    write(
+      'pyproject.toml',
+      `[tool.pybundle]\n${GOOD}[tool.pybundle.hooks]\nreload = "x"\nafter_prepare = ""\n`,
+    )
+    expect(mistakes().slice(1)).toEqual([
+      'tool.pybundle.hooks.after_prepare: must be a command, not ""',
+      `tool.pybundle.hooks.reload: unknown key; known keys: ${HOOK_NAMES.join(', ')}`,
+    ])
   })
 
   it('is named with the path of its table when it is wrong', () => {
@@ -127,7 +150,8 @@ describe('the reference of pybundle.toml', () => {
 
   it('tells of every key', () => {
     const text = readFileSync(join(reference, 'pybundle.toml'), 'utf8')
-    const shown = APP_KEYS.filter((key) => new RegExp(`^(${key} = |\\[${key}\\.)`, 'm').test(text))
+    const shown = APP_KEYS.filter((key) => new RegExp(`^(${key} = |\\[${key}[.\\]])`, 'm').test(text))
     expect(shown).toEqual(APP_KEYS)
+    expect(Object.keys(readAppConfig(reference).hooks)).toEqual(HOOK_NAMES)
   })
 })

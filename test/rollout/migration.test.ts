@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { releaseKey } from '../../lib/release/keys.ts'
 import { type Machine, openMachine, SCOPE } from './machine.ts'
+import type { Behaviour } from './simulated-target.ts'
 
 /** A fleet on release 1, and a second one that migrates for so long. */
-async function migrating(migrateSeconds: number, behaviour: { migrateFails?: boolean } = {}) {
+async function migrating(migrateSeconds: number, behaviour: Behaviour = {}) {
   const machine = await openMachine({ targets: 3, policy: { waves: [1, '100%'], bakeSeconds: 0 } })
   const before = await machine.rollOut('1')
   const { release } = await machine.upload('2')
@@ -48,6 +49,29 @@ describe('a migration', () => {
     machine.fleet.behave(release, { migrateSeconds: 10 })
     expect((await machine.rollOut('2')).record.outcome).toBe('done')
     expect(overlaps(machine)).toBe(false)
+  })
+
+  it('whose before_migrate fails has changed nothing, and nothing is activated', async () => {
+    const { machine, id, before } = await migrating(10, { migrateHookFails: 'before_migrate' })
+    await machine.settle()
+    expect(await machine.record(id)).toMatchObject({
+      outcome: 'failed',
+      reason: 'The migration failed: before_migrate failed with exit code 1',
+    })
+    expect(served(machine)).toEqual([before, before, before])
+    expect(await machine.state()).toMatchObject({ migration: null, migrated: [] })
+  })
+
+  it('whose after_migrate fails has ended, as the records say, and nothing is activated', async () => {
+    const { machine, id, before, release } = await migrating(10, { migrateHookFails: 'after_migrate' })
+    await machine.settle()
+    expect(await machine.record(id)).toMatchObject({
+      outcome: 'failed',
+      reason: 'The migration ended, but not what follows it: after_migrate failed with exit code 1',
+    })
+    expect(served(machine)).toEqual([before, before, before])
+    expect(await machine.state()).toMatchObject({ migration: null, migrated: [{ release }] })
+    expect(await machine.store.readJson(releaseKey(SCOPE, release))).toMatchObject({ migratedBy: id })
   })
 
   it('whose leader is gone in its middle is unknown: nothing is activated, and the record names the command that confirms it', async () => {

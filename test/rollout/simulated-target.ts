@@ -29,6 +29,8 @@ export interface Behaviour {
   /** Of the migration; none where it is absent. */
   migrateSeconds?: number
   migrateFails?: boolean
+  /** The hook around the migration that fails. */
+  migrateHookFails?: 'before_migrate' | 'after_migrate'
   unhealthy?: boolean
 }
 
@@ -39,6 +41,8 @@ export interface Surroundings {
   /** Resolves after virtual seconds; rejects when the target dies before. */
   work(seconds: number): Promise<void>
 }
+
+type Decided = Pick<Verdict, 'outcome' | 'migration'> & { reason: string }
 
 /** Seconds that each takes; a test may make a target slow. */
 const SECONDS = { prepare: 4, activate: 2, revert: 2, migrate: 1, 'catch-up': 4, status: 1, prune: 1 }
@@ -85,12 +89,13 @@ export class SimulatedTarget {
   }
 
   async #run(told: Told): Promise<Verdict> {
-    const { outcome, reason } = await this.#decide(told)
+    const decided = await this.#decide(told)
+    const { outcome, reason } = decided
     this.done.push({ ...told, at: new Date().toISOString(), outcome, reason })
-    return { action: told.action, outcome, reason, current: this.current, phases: {} }
+    return { action: told.action, ...decided, current: this.current, phases: {} }
   }
 
-  async #decide(told: Told): Promise<Pick<Verdict, 'outcome'> & { reason: string }> {
+  async #decide(told: Told): Promise<Decided> {
     if (!['catch-up', 'status'].includes(told.action) && told.token < this.token) {
       return { outcome: 'refused', reason: `token ${told.token} is older than ${this.token}` }
     }
@@ -120,7 +125,7 @@ export class SimulatedTarget {
     }
   }
 
-  async #activate(release: string): Promise<Pick<Verdict, 'outcome'> & { reason: string }> {
+  async #activate(release: string): Promise<Decided> {
     if (this.current === release && this.isProven) return done('was active already')
     if (!this.prepared.has(release)) return { outcome: 'failed', reason: `${release} is not prepared` }
     await this.#serve(release)
@@ -140,7 +145,7 @@ export class SimulatedTarget {
     this.good = [release, ...this.good.filter((good) => good !== release)]
   }
 
-  async #goBack(release: string): Promise<Pick<Verdict, 'outcome'> & { reason: string }> {
+  async #goBack(release: string): Promise<Decided> {
     this.good = this.good.filter((good) => good !== release)
     const [previous] = this.good
     if (previous) await this.#serve(previous)
@@ -149,30 +154,33 @@ export class SimulatedTarget {
     return done(`serves ${previous ?? 'nothing'} again`)
   }
 
-  async #migrate({ rollout, release, token }: Told) {
-    if (!(await this.#isCurrent({ token })))
-      return { outcome: 'refused' as const, reason: 'its rollout is over' }
+  async #migrate({ rollout, release, token }: Told): Promise<Decided> {
+    if (!(await this.#isCurrent({ token }))) return { outcome: 'refused', reason: 'its rollout is over' }
+    const { migrateSeconds, migrateHookFails } = this.#surroundings.behaviour(release)
+    const hookFailed = { outcome: 'failed', reason: `${migrateHookFails} failed with exit code 1` } as const
     const known = this.migrations.get(rollout)
     if (!known) {
       const running = [...this.migrations.values()].find(({ status }) => status === 'running')
       if (running) {
         const reason = `the migration of rollout ${running.rollout} is still running here`
-        return { outcome: 'refused' as const, reason }
+        return { outcome: 'refused', reason, migration: 'running' }
       }
-      const { migrateSeconds } = this.#surroundings.behaviour(release)
-      if (migrateSeconds === undefined) return done('the app has no migration')
+      if (migrateSeconds === undefined) return { ...done('the app has no migration'), migration: 'none' }
+      if (migrateHookFails === 'before_migrate') return { ...hookFailed, migration: 'none' }
       void this.#runMigration(rollout, release, migrateSeconds)
     }
     await this.#work('migrate')
     const { status } = this.migrations.get(rollout) ?? { status: 'running' }
-    if (status === 'done') return done('migrated')
-    if (status === 'failed')
-      return { outcome: 'failed' as const, reason: 'migrate_command failed with exit code 1' }
+    if (status === 'done' && migrateHookFails) return { ...hookFailed, migration: 'ended' }
+    if (status === 'done') return { ...done('migrated'), migration: 'ended' }
+    if (status === 'failed') {
+      return { outcome: 'failed', reason: 'migrate_command failed with exit code 1', migration: status }
+    }
     if (status === 'interrupted') {
       const reason = 'the migration was interrupted: find out how far it came before going on'
-      return { outcome: 'failed' as const, reason }
+      return { outcome: 'failed', reason, migration: status }
     }
-    return { outcome: 'running' as const, reason: 'the migration runs' }
+    return { outcome: 'running', reason: 'the migration runs', migration: 'running' }
   }
 
   /** Detached: neither the command nor the engine matters to it any more. */
@@ -191,7 +199,7 @@ export class SimulatedTarget {
     inDatabase.endedAt = Date.now()
   }
 
-  async #catchUp({ rollout, token }: Told): Promise<Pick<Verdict, 'outcome'> & { reason: string }> {
+  async #catchUp({ rollout, token }: Told): Promise<Decided> {
     for (;;) {
       const { current, lock } = await this.#surroundings.readState()
       if (!current) return done('the environment has no current release yet')

@@ -5,6 +5,7 @@ import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, it } from 'vitest'
 import { parseFleets } from '../../lib/config/fleets.ts'
 import { PARAMETERS } from '../../lib/release/command.ts'
+import { PROGRAM_PARTS } from '../../lib/stack/program-documents.ts'
 import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
 
 const LARGEST_DOCUMENT = 64 * 1024
@@ -23,7 +24,7 @@ interface DocumentContent {
   mainSteps: { inputs: { runCommand: unknown[] } }[]
 }
 const contents = ofType('AWS::SSM::Document').map(({ Content }) => Content as DocumentContent)
-/** Those that targets are sent; the other is what they read to prepare. */
+/** Those that targets are sent; the others are parts of the program that they read. */
 const documents = contents.filter(({ parameters }) => parameters)
 
 describe('the bucket', () => {
@@ -144,15 +145,21 @@ describe('the document', () => {
   })
 
   it('stays below the size that SSM takes', () => {
-    expect(contents).toHaveLength(documents.length + 1)
+    expect(contents).toHaveLength(documents.length + PROGRAM_PARTS.length)
     for (const content of contents) {
       expect(Buffer.byteLength(JSON.stringify(content))).toBeLessThan(LARGEST_DOCUMENT)
     }
   })
 
-  it('leaves room in both halves of the program, which are below 48 KB each', () => {
-    for (const half of ['target', 'prepare']) {
-      expect(statSync(`target/pybundle_${half}.py`).size).toBeLessThan(LARGEST_PROGRAM)
+  it('may be read in all its parts by the targets of each fleet, and by their policy only', () => {
+    const policies = ofType('AWS::IAM::ManagedPolicy').map(({ PolicyDocument }) => PolicyDocument.Statement)
+    const reads = policies.flat().filter(({ Action }) => Action === 'ssm:GetDocument')
+    expect(reads.map(({ Resource }) => Resource.length)).toEqual(fleets.map(() => PROGRAM_PARTS.length))
+  })
+
+  it('leaves room in each part of the program, which are below 48 KB each', () => {
+    for (const part of ['target', ...PROGRAM_PARTS]) {
+      expect(statSync(`target/pybundle_${part}.py`).size).toBeLessThan(LARGEST_PROGRAM)
     }
   })
 

@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
-import { prepareDocumentContent } from '../../lib/stack/prepare-document.ts'
+import { PROGRAM_PARTS, programDocumentContent } from '../../lib/stack/program-documents.ts'
 import { openCredentialStore } from '../../local/credentials.ts'
 import { type Service, ServiceError, startEndpoint } from '../../local/http/endpoint.ts'
 
@@ -68,8 +68,11 @@ export async function startBucketAndMetadata(folder: string): Promise<BucketAndM
   s3.refuse = (response, { status, code }) => {
     response.writeHead(status, { date: new Date().toUTCString() }).end(errorBody(code))
   }
-  const ssm: Service = async (_, response) => {
-    response.end(JSON.stringify({ Content: JSON.stringify(prepareDocumentContent()) }))
+  const ssm: Service = async ({ body }, response) => {
+    const { Name } = JSON.parse((await buffer(body)).toString())
+    const part = PROGRAM_PARTS.find((name) => name === Name)
+    if (!part) throw new ServiceError(400, 'InvalidDocument', `no document "${Name}"`)
+    response.end(JSON.stringify({ Content: JSON.stringify(programDocumentContent(part)) }))
   }
   const endpoint = await startEndpoint({ port: 0, credentials, services: { s3, ssm } })
   const metadata = await startMetadata(() => {

@@ -1,6 +1,9 @@
+import { appendFileSync, rmSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { findPython } from '../../lib/bundle/find-python.ts'
-import { PROGRAM, pythonOutput, type TestTarget } from './target.ts'
+import { sha256 } from '../../lib/release/digest.ts'
+import { PROGRAM_PARTS, programSource } from '../../lib/stack/program-documents.ts'
+import { PROGRAM, pythonOutput, ROLLOUT, type TestTarget } from './target.ts'
 import { project, Workshop } from './workshop.ts'
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html, all four examples. */
@@ -118,6 +121,35 @@ describe('fetching', () => {
     const key = `the-bucket/staging/guestbook/releases/${release.id}.json`
     expect(verdict).toMatchObject({ outcome: 'failed', reason: `S3 refused "${key}": ${said}` })
     expect(workshop.bucket.fetched).toHaveLength(before + 1)
+  })
+
+  describe.each(PROGRAM_PARTS)('the part of its program to %s', (part) => {
+    it('is run only if it is what the document names', async () => {
+      const other = await workshop.newTarget()
+      other.config.programs = { [part]: { document: part, version: 'content', sha256: '0'.repeat(64) } }
+      other.holdLock(1)
+      const { verdict } = await other.run(part, await publish('other'), { rollout: ROLLOUT })
+      expect(verdict).toMatchObject({
+        outcome: 'failed',
+        reason: `document "${part}" is not what this one names: its sha256 differs`,
+      })
+    })
+
+    it('is fetched once, and again where what was kept has changed', async () => {
+      const release = await publish('again')
+      const kept = target.path('state', `${part}-${sha256(programSource(part))}.py`)
+      target.holdLock(1)
+      const told = []
+      for (const damage of [() => rmSync(kept, { force: true }), () => {}, () => appendFileSync(kept, '#')]) {
+        rmSync(target.path('releases'), { recursive: true, force: true })
+        if (part === 'migrate') await target.run('prepare', release)
+        damage()
+        told.push(await target.run(part, release, { rollout: ROLLOUT }))
+      }
+      expect(told.map(({ verdict }) => verdict.outcome)).toEqual(['done', 'done', 'done'])
+      const fetches = told.map(({ progress }) => progress.includes(`fetching document ${part}`))
+      expect(fetches).toEqual([true, false, true])
+    })
   })
 
   it('says so when the instance’s role cannot be used', async () => {

@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findInterpreter } from '../../bench/find-interpreter.ts'
-import { asOrdinaryUser, PREPARE_PROGRAM, PROGRAM } from './target.ts'
+import { PROGRAM_PARTS } from '../../lib/stack/program-documents.ts'
+import { asOrdinaryUser } from './target.ts'
 import { Workshop } from './workshop.ts'
 
 const VERSIONS = ['3.8', '3.9', '3.10', '3.11', '3.12', '3.13', '3.14']
@@ -24,8 +25,8 @@ afterAll(() => workshop.close())
 
 describe.each(interpreters)('Python $version', ({ version, python }) => {
   it.skipIf(!python)('compiles the program without a warning, and tells its status', async () => {
-    for (const half of [PROGRAM, PREPARE_PROGRAM]) {
-      const compile = `import pathlib; compile(pathlib.Path(${JSON.stringify(half)}).read_text(), "it", "exec")`
+    for (const part of ['target', ...PROGRAM_PARTS]) {
+      const compile = `import pathlib; compile(pathlib.Path("target/pybundle_${part}.py").read_text(), "it", "exec")`
       expect(run(python ?? '', ['-W', 'error', '-c', compile]).stderr).toBe('')
     }
     const target = await workshop.newTarget()

@@ -33,7 +33,7 @@ describe('migrate', () => {
 
     const { verdict } = await target.run('migrate', release, { token, rollout: ROLLOUT })
 
-    expect(verdict).toMatchObject({ outcome: 'done', reason: 'migrated' })
+    expect(verdict).toMatchObject({ outcome: 'done', reason: 'migrated', migration: 'ended' })
     expect(target.read('releases', release.id, 'migrated')).toBe('tea\n')
     expect(target.read('log', `migrate-${ROLLOUT}.log`)).toMatch(
       /venvs\/[0-9a-f]{12}\/bin\/python\nこんにちは\n$/,
@@ -58,6 +58,7 @@ describe('migrate', () => {
       outcome: 'failed',
       reason: 'migrate_command failed with exit code 4',
       log: 'no such column: tea',
+      migration: 'failed',
     })
     expect(again.verdict.outcome).toBe('failed')
     expect(target.read('releases', release.id, 'times')).toBe('x\n')
@@ -67,11 +68,15 @@ describe('migrate', () => {
     const rollout = '20261122t101503z-00000003'
     const plain = await prepared([])
     const told = await target.run('migrate', plain, { token, rollout })
-    expect(told.verdict).toMatchObject({ outcome: 'done', reason: 'the app has no migration' })
+    expect(told.verdict).toMatchObject({
+      outcome: 'done',
+      reason: 'the app has no migration',
+      migration: 'none',
+    })
 
     const checked = await prepared(['migrate_command = "touch migrated"', 'migrate_check_command = "true"'])
     const { verdict } = await target.run('migrate', checked, { token, rollout })
-    expect(verdict).toMatchObject({ outcome: 'done', reason: 'nothing to migrate' })
+    expect(verdict).toMatchObject({ outcome: 'done', reason: 'nothing to migrate', migration: 'none' })
     expect(target.has('releases', checked.id, 'migrated')).toBe(false)
   })
 
@@ -88,6 +93,7 @@ describe('migrate', () => {
     expect(other.verdict).toMatchObject({
       outcome: 'refused',
       reason: `the migration of rollout ${rollout} is still running here`,
+      migration: 'running',
     })
 
     writeFileSync(go, '')
@@ -112,6 +118,7 @@ describe('migrate', () => {
       outcome: 'failed',
       reason: 'the migration was interrupted: find out how far it came before going on',
       log: 'half',
+      migration: 'interrupted',
     })
     expect(existsSync(target.path('state/migrations', `${rollout}.json`))).toBe(true)
   })

@@ -101,7 +101,7 @@ describe('prepare', () => {
     expect(said).toMatch(/^1\.0\n/)
     expect(said).toContain('COLOUR=green tea')
     expect(said).toContain(target.path('releases', release.id))
-    expect(said).not.toMatch(/TEAPOT|AWS_|SSM_|PYBUNDLE/)
+    expect(said).not.toMatch(/TEAPOT|AWS_|SSM_|PYBUNDLE_(CONFIG|ROOT)/)
   })
 
   it('fails with the last lines of a prepare command that fails, and is not prepared then', async () => {
@@ -350,7 +350,7 @@ describe('a shared folder', () => {
   it('fits its verdict into what the agent keeps, whatever a hook says', async () => {
     const release = await publish({}, [`prepare_command = "yes ${'🍵'.repeat(600)} | head -50; false"`])
     const { verdict, output } = await target.run('prepare', release)
-    expect(verdict.reason).toContain('prepare_command failed: yes 🍵')
+    expect(verdict.reason).toContain('prepare_command failed with exit code 1: yes 🍵')
     expect(Buffer.byteLength(output)).toBeLessThanOrEqual(2001)
   })
 })

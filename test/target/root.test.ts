@@ -15,6 +15,13 @@ if (!isPossible)
 /** What code of the upload would note if it ran as root. */
 const TELLTALE = `import os\nif os.getuid() == 0: open(os.environ.get("PROOF", "/root/proof"), "w").write("root")\n`
 
+const HOOKS = ['prepare', 'migrate', 'activate', 'rollback'].flatMap((step) => [
+  `before_${step}`,
+  `after_${step}`,
+])
+/** Tells who it is, and whether its release can be altered. */
+const HOOK = 'can=readonly; touch . 2>/dev/null && can=writable; echo $PYBUNDLE_HOOK $(id -u) $can'
+
 describe.skipIf(!isPossible)('as root', () => {
   let workshop: Workshop
   beforeAll(async () => {
@@ -72,6 +79,7 @@ describe.skipIf(!isPossible)('as root', () => {
           'migrate_command = "id -u"',
           'migrate_check_command = "id -u; false"',
           'shared_paths = ["media"]',
+          ...HOOKS.map((name) => `hooks.${name} = ${JSON.stringify(HOOK)}`),
         ],
       },
       {
@@ -89,7 +97,20 @@ describe.skipIf(!isPossible)('as root', () => {
     expect(existsSync(proof)).toBe(false)
     const who = target.path('releases', release.id, 'who')
     expect(readFileSync(who, 'utf8')).toBe('65534\n')
-    expect(target.read('log/migrate-20261122t101500z-0123abcd.log')).toBe('65534\n')
+    expect(target.read('log/migrate-20261122t101500z-0123abcd.log')).toBe(
+      'before_migrate 65534 readonly\n65534\nafter_migrate 65534 readonly\n',
+    )
+    expect(target.read('log/prepare.log')).toMatch(
+      /before_prepare 65534 writable\n(.*\n)*after_prepare 65534 readonly\n$/,
+    )
+    await target.run('activate', release)
+    await target.run('revert', release)
+    expect(target.read('log/hooks.log').trim().split('\n')).toEqual([
+      'before_activate 65534 readonly',
+      'after_activate 65534 readonly',
+      'before_rollback 65534 readonly',
+      'after_rollback 65534 readonly',
+    ])
     expect(statSync(who).uid).toBe(0)
     expect(statSync(target.path('shared/media')).uid).toBe(65534)
     const writable = ['-user', 'nobody', '-o', '-perm', '/022', '!', '-type', 'l']

@@ -12,12 +12,12 @@ import { sha256 } from '../../lib/release/digest.ts'
 import { stateKey } from '../../lib/release/keys.ts'
 import { EMPTY_STATE, type State } from '../../lib/release/state.ts'
 import { parseVerdict, type Verdict } from '../../lib/release/verdict.ts'
+import { eachPart, programSource } from '../../lib/stack/program-documents.ts'
 import { type PublishedRelease, SCOPE } from './artifacts.ts'
 import type { BucketAndMetadata } from './bucket-and-metadata.ts'
 import { thisPython } from './this-python.ts'
 
 export const PROGRAM = fileURLToPath(new URL('../../target/pybundle_target.py', import.meta.url))
-export const PREPARE_PROGRAM = fileURLToPath(new URL('../../target/pybundle_prepare.py', import.meta.url))
 export const ROLLOUT = '20261122t101500z-0123abcd'
 
 type Step = ChildProcessByStdio<null, Readable, Readable>
@@ -75,7 +75,11 @@ export class TestTarget {
       health_seconds: 5,
       health_passes: 2,
       keep_releases: 2,
-      prepare: { document: 'prepare', version: 'content', sha256: sha256(readFileSync(PREPARE_PROGRAM)) },
+      programs: eachPart((part) => ({
+        document: part,
+        version: 'content',
+        sha256: sha256(programSource(part)),
+      })),
       ...config,
     }
     this.environment = {
@@ -103,15 +107,16 @@ export class TestTarget {
     writeFileSync(this.#script, script.replace(from, to))
   }
 
-  /** The other half, as this target keeps it. */
+  /** The part that prepares, as this target keeps it. */
   alterPrepareProgram(from: string, to: string): void {
-    const program = readFileSync(PREPARE_PROGRAM, 'utf8')
+    const program = programSource('prepare')
     if (!program.includes(from)) throw new Error(`the program has no "${from}"`)
     const altered = program.replace(from, to)
     const digest = sha256(altered)
     mkdirSync(this.path('state'), { recursive: true })
     writeFileSync(this.path('state', `prepare-${digest}.py`), altered)
-    this.config = { ...this.config, prepare: { document: 'prepare', version: 'content', sha256: digest } }
+    const prepare = { document: 'prepare', version: 'content', sha256: digest }
+    this.config = { ...this.config, programs: { ...Object(this.config.programs), prepare } }
   }
 
   /** Starts the step in its own process group, as the agent does. */
