@@ -134,6 +134,7 @@ export function openSimulatedFleet(options: SimulatedFleetOptions) {
     instances,
     targets: () => [...members.values()].map(({ target }) => target),
     target: (id: string) => member(id).target,
+    isOn: (id: string) => !member(id).life.signal.aborted,
     add(id: string, { isSilent = false } = {}): SimulatedTarget {
       const life = new AbortController()
       const target = new SimulatedTarget(id, surroundingsOf(life))

@@ -1,0 +1,180 @@
+import fc from 'fast-check'
+import type { Machine } from './machine.ts'
+
+/** What a walk knows beside the machine. */
+export interface Walk {
+  machine: Machine
+  /** Every release that was ever asked for. */
+  releases: Set<string>
+  /** Switched off for good. */
+  terminated: Set<string>
+}
+
+/** One thing that somebody asks, that breaks, or that time does; its text is what a failed walk shows. */
+export interface WalkStep {
+  toString(): string
+  take(walk: Walk): Promise<unknown>
+}
+
+const step = (text: string, take: WalkStep['take']): WalkStep => ({ toString: () => text, take })
+
+const TARGETS = ['i-1', 'i-2', 'i-3']
+const target = fc.constantFrom(...TARGETS)
+const yesOrNo = fc.boolean()
+
+const FLAWS = {
+  sound: {},
+  unhealthy: { unhealthy: true },
+  migrating: { migrateSeconds: 20 },
+  'failing to migrate': { migrateSeconds: 20, migrateFails: true },
+}
+
+const publish = fc
+  .record({
+    text: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
+    flaw: fc.constantFrom(...(Object.keys(FLAWS) as (keyof typeof FLAWS)[])),
+    isPromoted: yesOrNo,
+  })
+  .map(({ text, flaw, isPromoted }) => {
+    const name = `${text}, ${flaw}`
+    return step(`${isPromoted ? 'promote' : 'publish'} ${name}`, async ({ machine, releases }) => {
+      const { release, ...artifacts } = await machine.clock.during(machine.upload(name))
+      releases.add(release)
+      machine.fleet.behave(release, FLAWS[flaw])
+      const wish = isPromoted ? { action: 'promote', from: 'staging' } : { action: 'deploy' }
+      await machine.ask({ ...wish, ...artifacts })
+    })
+  })
+
+const ask = (content: Record<string, unknown>) =>
+  step(Object.values(content).join(' '), ({ machine }) => machine.ask(content))
+
+const requests = fc.oneof(
+  yesOrNo.map((acrossMigrations) => ask({ action: 'rollback', acrossMigrations })),
+  yesOrNo.map((revert) =>
+    step(`cancel${revert ? ' --revert' : ''}`, async ({ machine }) => {
+      const rollout = (await machine.state()).lock?.request
+      if (rollout) await machine.ask({ action: 'cancel', rollout, revert })
+    }),
+  ),
+  fc.constantFrom(
+    ask({ action: 'freeze', reason: 'a fair' }),
+    ask({ action: 'unfreeze' }),
+    ask({ action: 'repair' }),
+    ask({ action: 'refresh' }),
+  ),
+)
+
+const targetFaults = fc.oneof(
+  target.map((id) => step(`${id} is stopped`, async ({ machine }) => machine.fleet.stop(id))),
+  target.map((id) => step(`${id} starts`, async (walk) => switchOn(walk, id))),
+  target.map((id) =>
+    step(`the agent of ${id} falls silent`, async ({ machine }) => machine.fleet.silence(id)),
+  ),
+  fc.constantFrom(
+    step('i-4 comes', async ({ machine }) => isThere(machine, 'i-4') || machine.fleet.add('i-4')),
+    step('i-4 is terminated', async ({ machine, terminated }) => {
+      if (!isThere(machine, 'i-4') || terminated.has('i-4')) return
+      machine.fleet.terminate('i-4')
+      terminated.add('i-4')
+    }),
+  ),
+  fc.tuple(target, fc.constantFrom('prepare', 'activate', 'revert'), yesOrNo).map(([id, action, isToFail]) =>
+    step(`${action} ${isToFail ? 'fails' : 'works again'} on ${id}`, async ({ machine }) => {
+      const { fails } = machine.fleet.target(id)
+      if (isToFail) fails[action] = 'its disk is full'
+      else delete fails[action]
+    }),
+  ),
+)
+
+const engineFaults = fc.oneof(
+  fc
+    .tuple(fc.integer({ min: 1, max: 12 }), fc.constantFrom('before', 'after'))
+    .map(([checkpoint, when]) =>
+      step(`the process is killed ${when} its checkpoint ${checkpoint}`, async ({ machine }) =>
+        machine.killAt({ checkpoint, when }),
+      ),
+    ),
+  fc
+    .tuple(fc.constantFrom('FAILED', 'TIMED_OUT', 'STOPPED'), yesOrNo)
+    .map(([ended, isEventLost]) =>
+      step(`the engine ends as ${ended}${isEventLost ? ', unheard' : ''}`, ({ machine }) =>
+        machine.endEngine(ended, { isEventLost }),
+      ),
+    ),
+)
+
+const serviceFaults = fc.oneof(
+  fc
+    .tuple(fc.integer({ min: 1, max: 3 }), fc.constantFrom('throttled', 'answer lost'))
+    .map(([times, fault]) =>
+      step(`SendCommand is ${fault} ${times} times`, async ({ machine }) => {
+        let left = times
+        machine.fleet.onCall((operation) => (operation === 'SendCommand' && left-- > 0 ? fault : undefined))
+      }),
+    ),
+  fc.constantFrom('throttled', 'answer lost').map((fault) =>
+    step(`a call of S3 is ${fault}`, async ({ machine }) => {
+      let left = 1
+      machine.onS3((method) => (method === 'PUT' && left-- > 0 ? fault : undefined))
+    }),
+  ),
+)
+
+const time = fc.oneof(
+  fc
+    .constantFrom(1, 5, 20, 60, 300, 3600)
+    .map((seconds) => step(`${seconds} s pass`, ({ machine }) => machine.pass(seconds))),
+  fc
+    .integer({ min: 1, max: 20 })
+    .map((times) =>
+      step(`an event comes ${times} times at once`, ({ machine }) =>
+        Promise.all(Array.from({ length: times }, () => machine.lookAgain())),
+      ),
+    ),
+  fc.constant(step('the targets catch up', catchUp)),
+)
+
+/** Mostly releases and time: a walk in which everything breaks at once goes nowhere. */
+export const walkStep: fc.Arbitrary<WalkStep> = fc.oneof(
+  { weight: 5, arbitrary: publish },
+  { weight: 3, arbitrary: requests },
+  { weight: 7, arbitrary: time },
+  { weight: 3, arbitrary: targetFaults },
+  { weight: 2, arbitrary: engineFaults },
+  { weight: 1, arbitrary: serviceFaults },
+)
+
+/** As the association tells them to, every half hour. */
+export async function catchUp({ machine, terminated }: Walk): Promise<void> {
+  const told = { action: 'catch-up', release: '', token: 0, rollout: '' }
+  for (const { id } of machine.fleet.targets()) {
+    if (terminated.has(id) || !machine.fleet.isOn(id)) continue
+    const work = machine.fleet.target(id).run(told)
+    let isOver = false
+    void work.finally(() => {
+      isOver = true
+    })
+    await machine.pass(120, () => isOver)
+  }
+}
+
+/** Whatever is broken is mended. */
+export function mend({ machine, terminated }: Walk): void {
+  machine.fleet.onCall(() => undefined)
+  machine.onS3(() => undefined)
+  machine.killAt(undefined)
+  for (const { id, fails } of machine.fleet.targets()) {
+    for (const action of Object.keys(fails)) delete fails[action]
+    if (!terminated.has(id)) machine.fleet.start(id)
+  }
+}
+
+function switchOn({ machine, terminated }: Walk, id: string): void {
+  if (!terminated.has(id)) machine.fleet.start(id)
+}
+
+function isThere(machine: Machine, id: string): boolean {
+  return machine.fleet.targets().some((known) => known.id === id)
+}
