@@ -28,12 +28,11 @@ function promises(): { promise: string; files: string[]; titles: string[] }[] {
     .filter(({ files }) => files.length > 0)
 }
 
-const testFiles = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' }).filter((file) =>
-  file.endsWith('.test.ts'),
-)
+const testFiles = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
 const fileNamed = (name: string) =>
-  testFiles.find((file) => file === `${name}.test.ts`) ??
-  testFiles.find((file) => file === `rollout/${name}.test.ts`)
+  [name, `rollout/${name}`]
+    .flatMap((path) => [`${path}.test.ts`, `${path}.ts`])
+    .find((path) => testFiles.includes(path) && /\.(test|proof)\.ts$/.test(path))
 
 describe('docs/rollouts.md', () => {
   it.each(promises())('names a test that there is: $promise', ({ files, titles }) => {

@@ -20,6 +20,8 @@ export async function startCloudProcess(options: CloudOptions) {
     /** Without their functions: they are the other process's. */
     startFleet: (fleet: FleetScope & { count: number }) => ask<CloudTarget[]>({ startFleet: fleet }),
     addTarget: (fleet: FleetScope) => ask<CloudTarget>({ addTarget: fleet }),
+    /** Its functions are the other process's. */
+    stopTarget: (instanceId: string) => ask<void>({ stopTarget: instanceId }),
     targets: () => [],
     async kill() {
       child.kill('SIGKILL')

@@ -4,6 +4,7 @@ export type CloudWord =
   | { start: CloudOptions }
   | { startFleet: FleetScope & { count: number } }
   | { addTarget: FleetScope }
+  | { stopTarget: string }
 
 /** A local cloud that does as it is told by its parent, to be killed; it ends with it. */
 let cloud: Cloud | undefined
@@ -15,6 +16,12 @@ process.on('message', async (word: CloudWord) => {
     process.send?.({ url, env, outputs, bucket })
   } else if ('startFleet' in word) {
     process.send?.(await cloud?.startFleet(word.startFleet))
+  } else if ('stopTarget' in word) {
+    await cloud
+      ?.targets()
+      .find(({ instanceId }) => instanceId === word.stopTarget)
+      ?.stop()
+    process.send?.('stopped')
   } else {
     process.send?.(await cloud?.addTarget(word.addTarget))
   }
