@@ -1,31 +1,17 @@
 import type { FleetLooker } from '../lib/aws/fleet-looker.ts'
 import type { ObjectStore } from '../lib/aws/object-store.ts'
 import type { RolloutEngine } from '../lib/aws/rollout-engine.ts'
-import {
-  type AppScope,
-  idOfKey,
-  parseUploadKey,
-  releaseKey,
-  requestKey,
-  requestsPrefix,
-  rolloutKey,
-  rolloutsPrefix,
-} from '../lib/release/keys.ts'
-import { decideNext, type WaitingRequest } from '../lib/release/next-request.ts'
-import { closedRecord, endRecord, type Outcome, rolloutRecord, startRecord } from '../lib/release/record.ts'
+import { type AppScope, releaseKey, rolloutKey } from '../lib/release/keys.ts'
+import { decideNext } from '../lib/release/next-request.ts'
+import { endRecord, rolloutRecord, startRecord } from '../lib/release/record.ts'
 import { decideRecovery } from '../lib/release/recovery.ts'
-import { type ReleaseRecord, releaseId } from '../lib/release/release.ts'
-import {
-  type DeployRequest,
-  isSetting,
-  type Request,
-  request as requestSchema,
-} from '../lib/release/request.ts'
+import { isSetting, type Request } from '../lib/release/request.ts'
 import { chooseRollback } from '../lib/release/rollback.ts'
 import { applySetting, refusedByFreeze } from '../lib/release/settings.ts'
 import { type ExecutionStatus, freeLock, type Lock, type State, takeLock } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
-import { pinArtifact } from './artifact-check.ts'
+import { pinRelease } from './pin-release.ts'
+import { askedBy, closeRequest, readRequest, waitingRequests } from './request-store.ts'
 import { readState, type StoredState, writeState } from './state-store.ts'
 
 export interface Clients {
@@ -52,28 +38,11 @@ export async function lookAgain({ store, engine, fleetLooker }: Clients, scope: 
     if (next.do === 'recover' && lock) await recover(store, scope, stored, lock, next.ended)
     if (next.do === 'start owner' && lock) {
       for (const id of next.superseded)
-        await close(store, scope, id, 'superseded', `${lock.request} came after it`)
+        await closeRequest(store, scope, id, 'superseded', `${lock.request} came after it`)
       if (await beginRecord(store, scope, stored.state, lock)) return startOwner(engine, scope, lock)
       await writeState(store, scope, { ...stored, state: freeLock(stored.state) })
     }
   }
-}
-
-async function waitingRequests(store: ObjectStore, scope: AppScope): Promise<WaitingRequest[]> {
-  const [requests, records] = await Promise.all([
-    store.list(requestsPrefix(scope)),
-    store.list(rolloutsPrefix(scope)),
-  ])
-  const consumed = new Set(records.map(({ key }) => idOfKey(key)))
-  const waiting = requests
-    .map(({ key, lastModified }) => ({ id: idOfKey(key), storedAt: lastModified }))
-    .filter(({ id }) => !consumed.has(id))
-  return Promise.all(
-    waiting.map(async (request) => {
-      const asked = parseJson((await store.readText(requestKey(scope, request.id)))?.body)
-      return { ...request, isSetting: isSetting(Object(asked)) }
-    }),
-  )
 }
 
 /** The state first, then the record: applied twice, it is the same. */
@@ -88,15 +57,15 @@ async function apply(
     if (!isSetting(asked)) throw new Error(`request ${id} was exchanged`)
     const setting = applySetting(stored.state, asked)
     if ('refusal' in setting) {
-      await close(store, scope, id, 'refused', setting.refusal)
+      await closeRequest(store, scope, id, 'refused', setting.refusal)
       return
     }
     if (!(await writeState(store, scope, { ...stored, state: setting.state }))) return
-    const isFirst = await close(store, scope, id, 'done', setting.said)
+    const isFirst = await closeRequest(store, scope, id, 'done', setting.said)
     if (isFirst && asked.action === 'refresh') await fleetLooker.start(scope)
   } catch (error) {
     if (!(error instanceof UserError)) throw error
-    await close(store, scope, id, 'refused', error.message)
+    await closeRequest(store, scope, id, 'refused', error.message)
   }
 }
 
@@ -114,7 +83,7 @@ async function accept(store: ObjectStore, scope: AppScope, stored: StoredState, 
     await writeState(store, scope, { ...stored, state })
   } catch (error) {
     if (!(error instanceof UserError)) throw error
-    await close(store, scope, id, 'refused', error.message)
+    await closeRequest(store, scope, id, 'refused', error.message)
   }
 }
 
@@ -132,54 +101,6 @@ async function desiredBy(store: ObjectStore, scope: AppScope, state: State, requ
   const release = await pinRelease(store, request)
   await store.createOnly(releaseKey(scope, release.release), JSON.stringify(release, null, 1))
   return { release: release.release, bundle: release.bundle.digest, code: release.code.digest }
-}
-
-const WRITERS = 'Requests are written by pybundle publish-release, promote and the like.'
-
-async function readRequest(store: ObjectStore, scope: AppScope, id: string): Promise<Request> {
-  const key = requestKey(scope, id)
-  const content = parseJson((await store.readText(key))?.body)
-  if (content === undefined) throw new UserError(`"${key}" is not a request: it is not JSON. ${WRITERS}`)
-  const parsed = requestSchema.safeParse(content)
-  if (!parsed.success) {
-    const mistakes = parsed.error.issues.map(({ path, message }) =>
-      [path.join('.'), message].join(' ').trim(),
-    )
-    throw new UserError(`"${key}" is not a request: ${mistakes.join('; ')}. ${WRITERS}`)
-  }
-  const { environment, app, id: named } = parsed.data
-  if (environment !== scope.environment || app !== scope.app || named !== id) {
-    throw new UserError(
-      `"${key}" is a request for ${environment}/${app} ("${named}"), not for where it lies.`,
-    )
-  }
-  return parsed.data
-}
-
-function parseJson(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? '')
-  } catch {
-    return undefined
-  }
-}
-
-async function pinRelease(store: ObjectStore, request: DeployRequest): Promise<ReleaseRecord> {
-  const [bundle, code] = [await pin(store, request, 'bundle'), await pin(store, request, 'code')]
-  const release = releaseId({ bundle: bundle.digest, code: code.digest })
-  return { format: 1, release, bundle, code, ...(request.revision && { revision: request.revision }) }
-}
-
-async function pin(store: ObjectStore, request: DeployRequest, kind: 'bundle' | 'code') {
-  const asked = request[kind]
-  const lies = parseUploadKey(asked.key)
-  if (lies?.kind !== kind || lies.environment !== request.environment || lies.app !== request.app)
-    throw new UserError(`"${asked.key}" is no ${kind} of ${request.app} in ${request.environment}.`)
-  const pinned = await pinArtifact(store, kind, { key: asked.key })
-  if (pinned.digest === asked.digest) return pinned
-  throw new UserError(
-    `${kind} "${asked.key}" has the digest ${pinned.digest}, but the request asks for ${asked.digest}: it was overwritten since. Publish again.`,
-  )
 }
 
 /** False when the request was closed by a look that saw its artifacts overwritten before another accepted it. */
@@ -224,20 +145,4 @@ async function recover(
     await store.replace(key, JSON.stringify(failed, null, 1), text?.eTag)
   }
   await writeState(store, scope, { ...stored, state: freeLock(stored.state) })
-}
-
-/** False when another look had closed it. */
-async function close(store: ObjectStore, scope: AppScope, id: string, outcome: Outcome, reason: string) {
-  const asked = await askedBy(store, scope, id)
-  const record = closedRecord(asked, outcome, reason, new Date().toISOString())
-  return store.createOnly(rolloutKey(scope, id), JSON.stringify(record, null, 1))
-}
-
-/** As much as any file tells that came as a request. */
-async function askedBy(store: ObjectStore, scope: AppScope, id: string) {
-  const text = await store.readText(requestKey(scope, id))
-  const parsed = parseJson(text?.body) as Partial<Request> | null | undefined
-  const requestedBy = typeof parsed?.requestedBy === 'string' ? parsed.requestedBy : 'unknown'
-  const action = typeof parsed?.action === 'string' ? parsed.action : undefined
-  return { id, ...scope, requestedBy, action }
 }

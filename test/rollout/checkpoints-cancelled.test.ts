@@ -1,13 +1,12 @@
 import { it } from 'vitest'
-import { bakes, expectSameEndHoweverKilled, publishSecond } from './killed-stories.ts'
+import { bakeSecond, expectSameEndHoweverKilled } from './killed-stories.ts'
 
 it('a rollout cancelled with --revert ends the same whichever checkpoint its process is killed at', () =>
   expectSameEndHoweverKilled({
     outcome: 'rolled-back',
     migrates: 1,
-    act: async (machine) => {
-      const { id } = await publishSecond(machine)
-      await bakes(machine, id)
+    begin: bakeSecond,
+    act: async (machine, id) => {
       await machine.ask({ action: 'cancel', rollout: id, revert: true })
       return id
     },

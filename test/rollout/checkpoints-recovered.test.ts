@@ -1,18 +1,13 @@
 import { it } from 'vitest'
-import { bakes, expectSameEndHoweverKilled, publishSecond } from './killed-stories.ts'
+import { bakeSecond, expectSameEndHoweverKilled } from './killed-stories.ts'
 
-it('a recovery after a dead engine ends the same whichever checkpoint its process is killed at', () => {
-  let dead = ''
-  return expectSameEndHoweverKilled({
+it('a recovery after a dead engine ends the same whichever checkpoint its process is killed at', () =>
+  expectSameEndHoweverKilled({
     outcome: 'rolled-back',
     migrates: 1,
-    begin: async (machine) => {
-      dead = (await publishSecond(machine)).id
-      await bakes(machine, dead)
-    },
-    act: async (machine) => {
+    begin: bakeSecond,
+    act: async (machine, id) => {
       await machine.endEngine()
-      return dead
+      return id
     },
-  })
-})
+  }))

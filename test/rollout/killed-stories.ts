@@ -5,10 +5,10 @@ import { sample } from './sample.ts'
 export interface Story {
   outcome: string
   migrates: number
-  /** All that comes before the first kill. */
-  begin?(machine: Machine): Promise<unknown>
+  /** All that comes before the first kill; gives the request that it made. */
+  begin?(machine: Machine): Promise<{ id: string }>
   /** From the first kill on; gives the request whose record is looked at. */
-  act(machine: Machine): Promise<string>
+  act(machine: Machine, begun: string): Promise<string>
 }
 
 /** Kills the process of a story at each checkpoint there is, before and after that is stored. */
@@ -28,14 +28,15 @@ export async function expectSameEndHoweverKilled(story: Story): Promise<void> {
 }
 
 async function told({ begin, act }: Story, kill?: Kill) {
-  // What comes first is not what is tried: each wave and bake of it would cost time.
+  // What comes first is not what is tried: each wave and bake of it would cost time, as do looks at slow targets.
   const machine = await openMachine({ targets: 3, policy: { waves: ['100%'], bakeSeconds: 0 } })
+  for (const { seconds } of machine.fleet.targets()) Object.assign(seconds, { prepare: 2, 'catch-up': 2 })
   await machine.rollOut('first')
   machine.policy({ waves: [1, '100%'], bakeSeconds: 30 })
-  await begin?.(machine)
+  const { id: begun } = (await begin?.(machine)) ?? { id: '' }
   if (kill) machine.killAt(kill)
   else machine.countCheckpoints()
-  const id = await act(machine)
+  const id = await act(machine, begun)
   await machine.settle()
   const end = await endOf(machine, id)
   await machine.close()
@@ -65,11 +66,13 @@ async function endOf(machine: Machine, id: string) {
 /** The second release, which migrates. */
 export async function publishSecond(machine: Machine) {
   const { release } = await machine.upload('second')
-  machine.fleet.behave(release, { migrateSeconds: 5 })
+  machine.fleet.behave(release, { migrateSeconds: 3 })
   return machine.publish('second')
 }
 
-/** Until its first wave has answered, and bakes. */
-export async function bakes(machine: Machine, id: string): Promise<void> {
+/** Published, until its first wave has answered, and bakes. */
+export async function bakeSecond(machine: Machine): Promise<{ id: string }> {
+  const { id } = await publishSecond(machine)
   await machine.pass(600, async () => (await machine.record(id)).targets['i-1']?.activate !== undefined)
+  return { id }
 }

@@ -7,10 +7,12 @@ import { bundle, codeArchive } from '../lambda/bucket.ts'
 import type { MachineCloud } from './machine-cloud.ts'
 import { SCOPE } from './machine-settings.ts'
 
+/** An archive holds the time at which it was made: the same text is the same bytes, whichever machine asks. */
+const archives = new Map<string, Uint8Array>()
+
 /** Releases made of a text each, and of the one bundle of the app. */
 export function releaseUploads(directory: string, cloud: MachineCloud) {
   let uploaded: { key: string; digest: string } | undefined
-  const archives = new Map<string, Uint8Array>()
 
   async function uploadBundle() {
     if (uploaded) return uploaded
@@ -24,7 +26,6 @@ export function releaseUploads(directory: string, cloud: MachineCloud) {
   }
 
   return async (text: string) => {
-    // An archive holds the time at which it was made: the same text is the same bytes.
     const code = archives.get(text) ?? (await codeArchive(text))
     archives.set(text, code)
     const digest = sha256(code)

@@ -170,6 +170,32 @@ ${more.join('\n')}
     systemd.run('systemctl', 'stop', 'frail')
   })
 
+  it('lose no request while they restart, where a socket unit holds the socket', async () => {
+    const { config } = target
+    const [, port = ''] = /PORT="(\d+)"/.exec(target.readFile('etc/guestbook.env')) ?? []
+    systemd.run('systemctl', 'stop', 'web', 'worker')
+    systemd.writeUnit(
+      'tea.socket',
+      `[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=127.0.0.1:${port}\n`,
+    )
+    systemd.writeUnit('tea.service', unit('.venv/bin/python -u tea.py', 'TimeoutStopSec=10'))
+    systemd.run('systemctl', 'daemon-reload')
+    target.config = { ...config, units: ['tea.service'] }
+    const pour = (release: string) => workshop.publishApp({ files: { 'tea.py': `${TEA}# ${release}\n` } })
+    const [first, second] = [await pour('first'), await pour('second')]
+    systemd.run('systemctl', 'start', 'tea.socket')
+    expect((await target.deploy(first, ++token)).verdict.outcome).toBe('done')
+
+    const switched = target.deploy(second, ++token)
+    const asking = ask(`http://127.0.0.1:${port}`, switched)
+    expect((await switched).verdict).toMatchObject({ outcome: 'done', current: second.id })
+    const { served, failures } = await asking
+    target.config = config
+    systemd.run('systemctl', 'stop', 'tea.socket', 'tea')
+    expect(failures).toEqual([])
+    expect([...served]).toEqual([first.id, second.id])
+  })
+
   it('go back also where their journal cannot be kept', async () => {
     const good = await publish(`${WORKER}# kept\n`)
     await target.deploy(good, ++token)
@@ -188,6 +214,47 @@ ${more.join('\n')}
     expect(target.read('log/journal.log').split('\n').length).toBeLessThan(20_500)
   })
 })
+
+/** Takes the socket that systemd holds; answers slowly, and when it is told to end it finishes what it has begun. */
+const TEA = `
+import http.server, os, signal, socket, threading, time
+
+class Tea(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        time.sleep(0.1)
+        self.send_response(200)
+        self.send_header("X-Release", os.path.basename(os.getcwd()))
+        self.end_headers()
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = False
+
+server = Server(("127.0.0.1", 0), Tea, bind_and_activate=False)
+server.socket = socket.socket(fileno=3)
+signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+server.serve_forever(poll_interval=0.05)
+server.server_close()
+`
+
+/** Four at a time, each request once, until the work is done; which releases answered, in which order they began to. */
+async function ask(url: string, work: Promise<unknown>) {
+  const served = new Set<string | null>()
+  const failures: string[] = []
+  let isOver = false
+  void work.finally(() => {
+    isOver = true
+  })
+  const client = async () => {
+    while (!isOver) {
+      await fetch(url, { headers: { connection: 'close' } }).then(
+        ({ headers }) => served.add(headers.get('x-release')),
+        (error: Error) => failures.push(String(error.cause ?? error)),
+      )
+    }
+  }
+  await Promise.all([client(), client(), client(), client()])
+  return { served, failures }
+}
 
 /** Tells systemd that it is ready, and where it runs; imports only when it is asked to. */
 const WORKER = `
