@@ -39,6 +39,13 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
   const cancelled = async (when: string): Promise<Halt | undefined> =>
     haltFor(await context.step(`heed ${when}`, cancelAsked))
 
+  const activationLimits = (mustSucceed = false) => {
+    const total = claim.online.length
+    const allowed = allowedFailures(policy.maxActivateFailures, total)
+    const failedBefore = [...tally.failed].filter((target) => tally.touched.has(target)).length
+    return { allowed, failedBefore, total, mustSucceed }
+  }
+
   const steps = {
     /** Undefined when the lock is not this execution's (any more): there is nothing to do. */
     async claim(): Promise<Plan | undefined> {
@@ -93,14 +100,8 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     async activate(wave: number, targets: readonly string[], isLast: boolean): Promise<Halt | undefined> {
       const halt = await cancelled(`wave ${wave}`)
       if (halt) return halt
-      const { touched, activated, failed } = tally
-      const total = claim.online.length
-      const limits = {
-        allowed: allowedFailures(policy.maxActivateFailures, total),
-        failedBefore: [...failed].filter((target) => touched.has(target)).length,
-        total,
-        mustSucceed: isLast && activated.size === 0,
-      }
+      const { touched, activated } = tally
+      const limits = activationLimits(isLast && activated.size === 0)
       for (const target of targets) touched.add(target)
       const options = { name: `wave ${wave}`, targets, action: 'activate' as const, limits }
       const result = tally.note(await effects.run(claim.ground, options))
@@ -108,7 +109,16 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       if (result.failure) return { reason: result.failure, fleet: policy.onFailure, isAsked: false }
       if (isLast && activated.size === 0)
         return { reason: 'No target is left that was activated.', fleet: 'revert', isAsked: false }
-      return haltFor(await watchBake(context, { wave, bakeSeconds: policy.bakeSeconds }, cancelAsked))
+      if (policy.bakeSeconds === 0) return undefined
+      const cancel = await watchBake(context, { wave, bakeSeconds: policy.bakeSeconds }, cancelAsked)
+      return cancel ? haltFor(cancel) : steps.check(wave, result.succeeded)
+    },
+
+    /** Who was healthy when it switched may not be so after a while. */
+    async check(wave: number, targets: readonly string[]): Promise<Halt | undefined> {
+      const options = { name: `check ${wave}`, targets, action: 'check' as const, limits: activationLimits() }
+      const { failure } = tally.note(await effects.run(claim.ground, options))
+      return failure ? { reason: failure, fleet: policy.onFailure, isAsked: false } : undefined
     },
 
     async halt({ reason, fleet, isAsked }: Halt): Promise<void> {

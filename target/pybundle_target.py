@@ -103,6 +103,16 @@ def activate(target, command):
     return activate_release(target, command.release, left)
 
 
+def check(target, command):
+  """Whether the release that was activated here still proves healthy."""
+  with target.locked(command):
+    if not target.serves(command.release):
+      raise Failed("serves %s by now" % (target.current() or "nothing"))
+    with target.report.phase("health"):
+      prove_health(target, target.prepared(command.release))
+    return done("is still healthy")
+
+
 def revert(target, command):
   """Puts the previous release back in the place of the named one."""
   with target.locked(command):
@@ -151,7 +161,7 @@ def prune(target, command):
 
 ACTIONS = {
   action.__name__.replace("_", "-"): action
-  for action in (prepare, migrate, activate, revert, catch_up, status, prune)
+  for action in (prepare, migrate, activate, check, revert, catch_up, status, prune)
 }
 
 

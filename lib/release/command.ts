@@ -1,7 +1,16 @@
 import type { ReleaseDigests } from './release.ts'
 
 /** What a target is told to do; also the allowed values of the document's `action`. */
-export const ACTIONS = ['prepare', 'migrate', 'activate', 'revert', 'catch-up', 'status', 'prune'] as const
+export const ACTIONS = [
+  'prepare',
+  'migrate',
+  'activate',
+  'check',
+  'revert',
+  'catch-up',
+  'status',
+  'prune',
+] as const
 export type Action = (typeof ACTIONS)[number]
 
 /** The document's parameters: ids, digests and tokens only, each with a strict pattern (RE2 and Java). */

@@ -67,11 +67,13 @@ export function paceOf(policy: PacedBy, action: Action, targets: number): Pace {
   const maxConcurrency = isLimited ? concurrencyOfCall(policy.maxConcurrency, targets) : '100%'
   // Who is queued behind the others of its call expires with the command: it lasts until the last one's turn.
   const queued = isLimited ? turnsOfCall(maxConcurrency, targets) * policy.prepareSeconds : 0
+  // A check that is not heard touches nothing later on: it is waited for no longer than it may sensibly take.
+  const running = action === 'check' ? policy.activateSeconds : commandSeconds(policy)
   const deliverySeconds = Math.min(LONGEST_DELIVERY_SECONDS, Math.max(DELIVERY_SECONDS, queued))
   return {
     maxConcurrency,
     deliverySeconds,
-    longestSeconds: deliverySeconds + commandSeconds(policy) + GRACE_SECONDS,
+    longestSeconds: deliverySeconds + running + GRACE_SECONDS,
   }
 }
 

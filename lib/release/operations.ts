@@ -24,12 +24,13 @@ export function mostWaves(policy: PolicyTimes): number {
 export function mostOperations(policy: PolicyTimes): Record<'prepare' | 'migrate' | 'waves' | 'end', number> {
   const { longestSeconds: longest } = paceOf(policy, 'activate', 1)
   const phase = phaseOperations(longest)
+  const check = phaseOperations(paceOf(policy, 'check', 1).longestSeconds)
   return {
     // The execution itself, and claiming it.
     prepare: 2 + 2 * phaseOperations(longestPrepareSeconds(policy)),
     // Heeding a cancel, choosing a leader, beginning; and a migration of before has to end first.
     migrate: 3 + 2 * migrationOperations(policy.migrateSeconds, longest),
-    waves: policy.waves.length * (1 + phase + bakeOperations(policy.bakeSeconds)),
+    waves: policy.waves.length * (1 + phase + bakeOperations(policy.bakeSeconds, check)),
     // Going back is two phases, where going on is one; a step before it, and the end.
     end: 2 + 2 * phase,
   }
@@ -42,7 +43,8 @@ const LONGEST_EXECUTION_SECONDS = 31_622_400
 export function executionSeconds(policy: PolicyTimes): number {
   const { longestSeconds: phase } = paceOf(policy, 'activate', 1)
   const before = 2 * longestPrepareSeconds(policy) + 2 * (policy.migrateSeconds + phase)
-  const waves = policy.waves.length * (phase + policy.bakeSeconds)
+  const bake = policy.bakeSeconds + (policy.bakeSeconds > 0 ? paceOf(policy, 'check', 1).longestSeconds : 0)
+  const waves = policy.waves.length * (phase + bake)
   const longest = Math.ceil(1.2 * (before + waves + 2 * phase))
   return Math.min(LONGEST_EXECUTION_SECONDS, Math.max(TWO_DAYS, longest))
 }
@@ -61,10 +63,10 @@ function phaseOperations(longestSeconds: number): number {
   return 3 + looksWithin(longestSeconds)
 }
 
-/** The look at its beginning counts as well. */
-function bakeOperations(seconds: number): number {
+/** The look at its beginning counts as well; who baked is asked whether it is still healthy. */
+function bakeOperations(seconds: number, check: number): number {
   const looks = bakeLooks(seconds).length
-  return looks === 0 ? 0 : 2 + looks
+  return looks === 0 ? 0 : 2 + looks + check
 }
 
 /**

@@ -48,7 +48,9 @@ describe('a local cloud that is killed in mid-rollout and starts again', () => {
       'prepare',
       'migrate',
       'wave 1',
+      'check 1',
       'wave 2',
+      'check 2',
     ])
     await expectServes(team, team.fleet, release)
     expect(team.migrations()).toHaveLength(1)

@@ -54,10 +54,10 @@ describe('the operations of a rollout', () => {
     expect(Math.min(...Object.values(told))).toBeGreaterThan(50)
   })
 
-  it('leave room for three waves, however long everything takes', () => {
+  it('leave room for two waves, however long everything takes', () => {
     const longest = { prepare_seconds: 172_800, migrate_seconds: 172_800, activate_seconds: 172_800 }
-    const read = parse({ ...longest, waves: growing(3), bake_seconds: 86_400, max_concurrency: 1 })
-    expect(read?.waves).toHaveLength(3)
+    const read = parse({ ...longest, waves: growing(2), bake_seconds: 86_400, max_concurrency: 1 })
+    expect(read?.waves).toHaveLength(2)
   })
 
   it('have the time for it: two days, or what the bakes take', () => {

@@ -28,7 +28,7 @@ it('a rollout of as many waves as are accepted, each as long as it may be, has t
   const machine = await openMachine({ targets: 2 * count, policy: { ...SLOWEST, waves } })
   machine.clock.haste = 20
   for (const [index, target] of machine.fleet.targets().entries()) {
-    target.seconds.prepare = 800
+    Object.assign(target.seconds, { prepare: 800, check: 800 })
     if (index % 2 === 1) target.seconds.activate = DAY
   }
   await leaveMigrating(machine)

@@ -45,7 +45,16 @@ export interface Surroundings {
 type Decided = Pick<Verdict, 'outcome' | 'migration'> & { reason: string }
 
 /** Seconds that each takes; a test may make a target slow. */
-const SECONDS = { prepare: 4, activate: 2, revert: 2, migrate: 1, 'catch-up': 4, status: 1, prune: 1 }
+const SECONDS = {
+  prepare: 4,
+  activate: 2,
+  check: 1,
+  revert: 2,
+  migrate: 1,
+  'catch-up': 4,
+  status: 1,
+  prune: 1,
+}
 
 /**
  * A target without a process: it decides as `target/pybundle_target.py` does (tokens, its own revert, one
@@ -115,6 +124,11 @@ export class SimulatedTarget {
       case 'activate':
         if (!(await this.#isCurrent(told))) return { outcome: 'refused', reason: 'its rollout is over' }
         return this.#activate(told.release)
+      case 'check':
+        await this.#work('check')
+        return this.current === told.release && !this.#isUnhealthy(told.release)
+          ? done('is still healthy')
+          : { outcome: 'failed', reason: 'not healthy any more' }
       case 'revert':
         if (this.current !== told.release) return done('does not serve it')
         return this.#goBack(told.release)

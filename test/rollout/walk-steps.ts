@@ -25,8 +25,8 @@ const yesOrNo = fc.boolean()
 const FLAWS = {
   sound: {},
   unhealthy: { unhealthy: true },
-  migrating: { migrateSeconds: 200 },
-  'failing to migrate': { migrateSeconds: 200, migrateFails: true },
+  migrating: { migrateSeconds: 1200 },
+  'failing to migrate': { migrateSeconds: 1200, migrateFails: true },
 }
 
 const publish = fc

@@ -47,6 +47,34 @@ describe('activate', () => {
     expect(await served()).toBe(release.id)
   })
 
+  it('goes back from a release that answers well only every other time', async () => {
+    const fickle = server(200, 'fickle').replace('send_response(200)', 'send_response(next(STATUS))')
+    const files = { 'serve.py': `import itertools\nSTATUS = itertools.cycle([500, 200])\n${fickle}` }
+    const release = await workshop.publishApp({ files })
+    const serving = await served()
+    target.config = { ...target.config, health_passes: 2 }
+    const { verdict } = await target.deploy(release, 2)
+    target.config = { ...target.config, health_passes: 1 }
+    expect(verdict).toMatchObject({ outcome: 'reverted', current: serving })
+  })
+
+  it('can be checked later, and fails where the app is not healthy any more', async () => {
+    const sick = join(workshop.folder, 'sick')
+    const frail = `500 if os.path.exists(${JSON.stringify(sick)}) else 200`
+    const serve = server(200, 'frail').replace('send_response(200)', `send_response(${frail})`)
+    const release = await workshop.publishApp({ files: { 'serve.py': serve } })
+    await target.deploy(release, 2)
+    expect((await target.run('check', release, { token: 2 })).verdict).toMatchObject({
+      outcome: 'done',
+      reason: 'is still healthy',
+    })
+    writeFileSync(sick, '')
+    const { verdict } = await target.run('check', release, { token: 2 })
+    expect(verdict).toMatchObject({ outcome: 'failed', current: release.id })
+    expect(verdict.reason).toContain('500')
+    expect((await target.run('check', good, { token: 2 })).verdict.reason).toBe(`serves ${release.id} by now`)
+  })
+
   it('restarts nothing when the release is active already', async () => {
     await target.deploy(good, 3)
     const before = await (await fetch(url())).text()
