@@ -40,8 +40,8 @@ export async function migrateOnce(scene: Scene, prepared: readonly string[]): Pr
     return { ...chooseLeader(state, input, prepared), earlier }
   })
   if ('unknown' in choice) return { failure: choice.unknown }
-  if (choice.earlier?.hasBegun) {
-    const { failure } = await runMigration(scene, choice.earlier, 'migration of before')
+  if (choice.earlier) {
+    const { failure } = await endEarlier(scene, choice.earlier)
     if (failure) return { failure }
   }
   const own = await context.step('begin migration', async () => {
@@ -54,6 +54,24 @@ export async function migrateOnce(scene: Scene, prepared: readonly string[]): Pr
     return open
   })
   return runMigration(scene, own, 'migrate')
+}
+
+/** Asked to migrate, a leader that knows nothing of it would begin: it is asked whether it does, where nobody noted that. */
+async function endEarlier(scene: Scene, open: OpenMigration): Promise<Failure> {
+  const { effects, ground, input } = scene
+  if (!open.hasBegun) {
+    const as = { rollout: open.rollout, release: open.release }
+    const asking = {
+      name: 'look for migration of before',
+      targets: [open.leader],
+      action: 'status' as const,
+      as,
+    }
+    const { only } = await effects.run(ground, asking)
+    if (!only || only.silent) return { failure: unknownMigration(open, input.environment) }
+    if (!only.migration || only.migration === 'none') return {}
+  }
+  return runMigration(scene, { ...open, hasBegun: true }, 'migration of before')
 }
 
 /** Starts or follows a migration until its leader says that it has ended. One of before may have failed. */

@@ -53,9 +53,7 @@ def begin(target, command):
 def wait_for_migration(target, rollout):
   deadline = time.monotonic() + POLL_SECONDS
   while True:
-    alive = running_migration(target) is not None
-    record = migration_record(target, rollout) or {"status": "running", "step": STEPS[0], "began": utc_now()}
-    target.report.migration = standing(record, alive)
+    record, alive = stand(target, rollout)
     if record["status"] == "done":
       return done("migrated")
     log = last_lines(target.log_path("migrate-" + rollout))
@@ -67,6 +65,14 @@ def wait_for_migration(target, rollout):
     if time.monotonic() > deadline:
       return {"outcome": "running", "reason": "the migration runs since %s" % record["began"]}
     time.sleep(0.1)
+
+
+def stand(target, rollout):
+  """How it stands, which the verdict will say."""
+  alive = running_migration(target) is not None
+  record = migration_record(target, rollout) or {"status": "running", "step": STEPS[0], "began": utc_now()}
+  target.report.migration = standing(record, alive)
+  return record, alive
 
 
 def standing(record, alive):

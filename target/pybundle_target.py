@@ -144,6 +144,8 @@ def catch_up(target, command):
 
 def status(target, command):
   current = target.current()
+  if (target.state / "migrations" / (command.rollout + ".json")).is_file():
+    load_program(target, "migrate").stand(target, command.rollout)
   return dict(
     done(""),
     previous=target.previous(current),

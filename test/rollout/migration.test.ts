@@ -147,6 +147,21 @@ describe('a migration', () => {
     expect((await machine.rollOut('3')).record.outcome).toBe('done')
   })
 
+  it('whose engine died before it could note that it had begun, and whose leader was rebooted, is unknown', async () => {
+    const rollout = await migrating(600)
+    const { machine, id, before } = rollout
+    machine.fleet.target('i-1').seconds.migrate = 60
+    await begun(rollout)
+    expect((await machine.state()).migration?.hasBegun).toBeUndefined()
+    await machine.endEngine()
+    machine.fleet.start('i-1')
+    await machine.settle()
+    const reason = expect.stringContaining(`--rollout ${id} --ended, or --not-run`)
+    expect((await machine.rollOut('3')).record).toMatchObject({ outcome: 'failed', reason })
+    expect(served(machine)).toEqual([before, before, before])
+    expect(machine.fleet.database).toHaveLength(1)
+  })
+
   it('that was interrupted after its engine had died is told by its leader to the next rollout', async () => {
     const rollout = await migrating(600)
     const { machine, id, before } = rollout

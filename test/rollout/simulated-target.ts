@@ -124,6 +124,8 @@ export class SimulatedTarget {
       case 'activate':
         if (!(await this.#isCurrent(told))) return { outcome: 'refused', reason: 'its rollout is over' }
         return this.#activate(told.release)
+      case 'status':
+        return { ...done(''), ...this.#standing(told.rollout) }
       case 'check':
         await this.#work('check')
         return this.current === told.release && !this.#isUnhealthy(told.release)
@@ -195,6 +197,11 @@ export class SimulatedTarget {
       return { outcome: 'failed', reason, migration: status }
     }
     return { outcome: 'running', reason: 'the migration runs', migration: 'running' }
+  }
+
+  #standing(rollout: string): Pick<Decided, 'migration'> {
+    const known = this.migrations.get(rollout)
+    return known ? { migration: known.status === 'done' ? 'ended' : known.status } : {}
   }
 
   /** Detached: neither the command nor the engine matters to it any more. */

@@ -49,6 +49,15 @@ describe('migrate', () => {
     expect(target.read('releases', release.id, 'times')).toBe('once\n')
   })
 
+  it('is told of by status, which begins none', async () => {
+    const rollout = '20261122t101502z-0000000a'
+    const release = await prepared(['migrate_command = "exit 3"'])
+    const standing = async () => (await target.run('status', release, { token, rollout })).verdict.migration
+    expect(await standing()).toBeFalsy()
+    await target.run('migrate', release, { token, rollout })
+    expect(await standing()).toBe('failed')
+  })
+
   it('says why it failed, and does not try again', async () => {
     const rollout = '20261122t101502z-00000002'
     const release = await prepared(['migrate_command = "echo x >>times; echo no such column: tea; exit 4"'])
