@@ -135,7 +135,7 @@ def catch_up(target, command):
         return done("left to the rollout that is at work on this target")
       if target.serves(wanted["release"]):
         if not lock:
-          load_prepare_program(target).prune(target)
+          load_program(target, "prepare").prune(target)
         return done("serves the current release")
       prepare_release(target, types.SimpleNamespace(**wanted))
       activate_release(target, wanted["release"])
