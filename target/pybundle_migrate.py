@@ -20,6 +20,7 @@ from pybundle_target import (
   sync_folder,
   try_lock,
   utc_now,
+  wait_for,
   write_json,
 )
 
@@ -91,7 +92,11 @@ def migration_path(target, rollout):
 
 
 def migration_record(target, rollout):
-  return read_json(migration_path(target, rollout))
+  path = migration_path(target, rollout)
+  exists, record = os.path.lexists(path), read_json(path)
+  if exists and record is None:  # else it would run again
+    raise Refused("%s has a second name, or another owner: remove the backup of hard links, if there is one" % path)
+  return record
 
 
 def migration_lock(target):
@@ -100,13 +105,13 @@ def migration_lock(target):
 
 
 def running_migration(target):
-  """The rollout whose migration runs."""
-  lock = migration_lock(target)
+  """The rollout whose migration runs; another command that asks holds the lock for a moment."""
+  lock = wait_for(0.2, lambda: migration_lock(target))
   if lock is not None:
     os.close(lock)
     return None
   records = (target.state / "migrations").glob("*.json")
-  running = [path.stem for path in records if read_json(path)["status"] == "running"]
+  running = [path.stem for path in records if (read_json(path) or {}).get("status") == "running"]
   return running[0] if running else "(starting)"
 
 
@@ -120,7 +125,9 @@ def nothing_to_migrate(target, release):
 def start_migration(target, rollout, release):
   migration_path(target, rollout).parent.mkdir(exist_ok=True)
   sync_folder(target.state)  # else the first record would go with its folder when the power does
-  lock = migration_lock(target)
+  lock = wait_for(5, lambda: migration_lock(target))
+  if lock is None:
+    raise Refused("another migration is still running here")
   child = os.fork()
   if child == 0:
     try:
@@ -136,7 +143,6 @@ def start_migration(target, rollout, release):
 def run_migration(target, rollout, release, lock):
   """In a process of its own that holds nothing of the command's: not its pipes, not the machine lock."""
   log = target.open_log("migrate-" + rollout)
-  leave_unit("pybundle-migrate-%s.scope" % rollout)
   os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
   os.dup2(log.fileno(), 1)
   os.dup2(log.fileno(), 2)
@@ -144,6 +150,7 @@ def run_migration(target, rollout, release, lock):
     if descriptor not in (lock, log.fileno()):
       with contextlib.suppress(OSError):
         os.close(descriptor)
+  leave_unit("pybundle-migrate-%s.scope" % rollout)
   record = {"release": release["release"], "status": "running", "began": utc_now()}
   try:
     for step in [name for name in STEPS if release["app"].get(name)]:

@@ -971,6 +971,8 @@ def releases_to_keep(target):
   state, current = target.read_state(), target.current()
   keep = {state[word]["release"] for word in ("desired", "current", "previous") if state.get(word)}
   keep |= {current, target.previous(current), target.memory["release"]}
+  migrations = [read_json(path) or {} for path in (target.state / "migrations").glob("*.json")]
+  keep |= {each["release"] for each in migrations if each.get("status") == "running"}
   keep |= set(target.memory["good"][: target.config["keep_releases"]])
   return (keep | running_below(target, target.releases)) - {None}
 

@@ -210,12 +210,14 @@ def activate_release(target, id, left=None):
   health_url(target, release)  # what it lacks is told before anything is switched
   if target.memory["release"] == id:  # an earlier command was killed on this way
     left = target.memory["left"]
-  if left is None:
-    call_hook(target, release, "before_activate")
   try:
+    if left is None:
+      call_hook(target, release, "before_activate")
     serve(target, id, left)
     return done("active")
   except Failed as failure:
+    if target.memory["release"] != id:  # nothing was switched
+      raise
     target.report.say("%s\n%s" % (failure.reason, failure.log))
     if put_previous_back(target, id, failure) is None:
       raise Failed("%s; there is no release to go back to" % failure.reason, failure.log)
@@ -668,11 +670,13 @@ class Target:
     lock = self.work_lock if inherits is None else inherits
     settings = {"cwd": cwd, "env": environment, "pass_fds": (lock,), "preexec_fn": self.become_user}
     adopt_orphans()
-    process = subprocess.Popen(command, **streams, **settings)
+    process = None
     try:
+      process = subprocess.Popen(command, **streams, **settings)
       return process.wait(seconds)
     finally:
-      process.kill()
+      if process:
+        process.kill()
       end_children()
 
   def log_path(self, name):
@@ -751,6 +755,7 @@ def end_children():
     if not children:
       return adopt_orphans(0)
     if time.monotonic() > deadline:
+      adopt_orphans(0)
       raise Failed("what a hook left running could not be ended")
     for child in children:
       with contextlib.suppress(ProcessLookupError):
@@ -769,7 +774,7 @@ def call_hook(target, release, name, log="hooks", previous=None):
       code = run_hook(target, release, name, output, previous=previous, seconds=seconds)
   except subprocess.TimeoutExpired:
     raise Failed("%s did not end within %d s: %s" % (name, seconds, command), output.tail())
-  except (OSError, subprocess.SubprocessError) as error:
+  except (OSError, ValueError, subprocess.SubprocessError) as error:
     raise Failed("%s could not be run: %s" % (name, error))
   if code != 0:
     raise Failed("%s failed with exit code %d: %s" % (name, code, command), output.tail())
@@ -1019,7 +1024,8 @@ def read_json(path):
   try:
     with open(path, "rb", opener=lambda path, _: os.open(path, flags)) as file:
       status = os.fstat(file.fileno())
-      own = stat.S_ISREG(status.st_mode) and (status.st_uid, status.st_nlink) == (os.geteuid(), 1)
+      # No name at all: it was replaced just now.
+      own = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink < 2
       return json.loads(file.read()) if own else None
   except OSError as error:
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO):

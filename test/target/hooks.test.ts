@@ -180,6 +180,41 @@ describe('a hook that fails', () => {
     expect(spawnSync('pgrep', ['-f', '^sleep 986$']).status).toBe(1)
   })
 
+  it('because it cannot be started has failed like any other', async () => {
+    const good = await publish('good')
+    await deploy(good)
+    const bad = await publish('nul', { after_activate: 'echo a\u0000b' })
+    const { verdict } = await deploy(bad)
+    expect(verdict).toMatchObject({ outcome: 'reverted', current: good.id })
+    expect(verdict.reason).toMatch(/^after_activate could not be run: /)
+  })
+
+  it('as one of rollback’s that cannot be started ends no app that was started meanwhile', async () => {
+    const good = await publish('good')
+    await deploy(good)
+    const next = await publish('next, without a way to say so', { before_rollback: 'echo a\u0000b' })
+    await deploy(next)
+    const { verdict } = await target.run('revert', next, { token })
+    expect(verdict).toMatchObject({ outcome: 'done', current: good.id })
+    expect(await answers()).toBe(good.id)
+  })
+
+  it('as before_activate, when the switch was made by a command that was killed, goes back', async () => {
+    const good = await publish('good')
+    await deploy(good)
+    const ground = join(target.root, 'sick')
+    const bad = await publish('killed', {
+      before_activate: `test ! -e ${ground}`,
+      after_activate: `touch ${ground}; kill -9 $PPID; sleep 1`,
+    })
+    await target.run('prepare', bad, { token: ++token })
+    target.holdLock(token)
+    await target.run('activate', bad, { token }).catch(() => undefined)
+    expect(target.read('state', 'target.json')).toContain(bad.id)
+    const { verdict } = await target.run('activate', bad, { token })
+    expect(verdict).toMatchObject({ outcome: 'reverted', current: good.id })
+  })
+
   it('as one of rollback’s holds nothing up, and is told', async () => {
     const good = await publish('good')
     await deploy(good)
