@@ -72,7 +72,7 @@ describe("the operator's configuration", () => {
     [
       'waves',
       `[${Array.from({ length: 30 }, (_, index) => index + 1)}, "100%"]`,
-      'waves: are 31: with bake_seconds = 0 and these time limits a rollout of more than 25 could need more than the 3,000 operations of a durable execution',
+      'waves: are 31: with bake_seconds = 0 and these time limits a rollout of more than 24 could need more than the 3,000 operations of a durable execution',
     ],
     ['on_failure', '"wait"', 'on_failure: must be "revert" or "stop"'],
     ['bake_seconds', '"5"', 'bake_seconds: must be seconds: a whole number, 0 to 86400, not "5"'],
