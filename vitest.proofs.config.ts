@@ -5,11 +5,12 @@ export default defineConfig({
   test: {
     include: [
       'test/target/{killed,power-cut,disk-full,together}.test.ts',
-      'test/rollout/{checkpoints-*,large-fleet,operations,throttled}.test.ts',
+      'test/rollout/{checkpoints-*,random-walk,large-fleet,operations,throttled}.test.ts',
       'test/e2e/*.proof.ts',
     ],
     env: {
       PYBUNDLE_KILLS: process.env.PYBUNDLE_KILLS ?? 'all',
+      PYBUNDLE_WALKS: process.env.PYBUNDLE_WALKS ?? '10',
       PYBUNDLE_FLEET: process.env.PYBUNDLE_FLEET ?? '2400',
     },
     testTimeout: 7_200_000,

@@ -19,25 +19,30 @@ const MOMENTS = {
   'mid-wave': (machine: Machine, release: string) => machine.fleet.target('i-1').current === release,
 }
 
-describe.each(['FAILED', 'TIMED_OUT', 'STOPPED'] as const)('an engine that ended as %s', (ended) => {
-  it.each(Object.entries(MOMENTS))(
-    'in %s leaves one release, a record and a free lock',
-    async (_, moment) => {
-      const { machine, first, id } = await under(moment)
-      await machine.endEngine(ended)
-      await machine.settle()
-      expect(await machine.record(id)).toMatchObject({
-        outcome: moment === MOMENTS['mid-wave'] ? 'rolled-back' : 'failed',
-        reason: expect.stringContaining(`The engine ended as ${ended}`),
-      })
-      expect(served(machine)).toEqual(Array(3).fill(first.release))
-      expect(await machine.state()).toMatchObject({ lock: null, current: { release: first.release } })
-      const next = await machine.rollOut('3')
-      expect(next.record.outcome).toBe('done')
-      expect(served(machine)).toEqual(Array(3).fill(next.release))
-      expect(machine.fleet.database.length).toBeLessThan(2)
-    },
-  )
+/** Each way to end, and each moment: what is done of it does not depend on both. */
+const ENDS = [
+  ['FAILED', 'prepare'],
+  ['TIMED_OUT', 'migration'],
+  ['STOPPED', 'mid-wave'],
+] as const
+
+describe('an engine that ended', () => {
+  it.each(ENDS)('as %s in %s leaves one release, a record and a free lock', async (ended, when) => {
+    const moment = MOMENTS[when]
+    const { machine, first, id } = await under(moment)
+    await machine.endEngine(ended)
+    await machine.settle()
+    expect(await machine.record(id)).toMatchObject({
+      outcome: moment === MOMENTS['mid-wave'] ? 'rolled-back' : 'failed',
+      reason: expect.stringContaining(`The engine ended as ${ended}`),
+    })
+    expect(served(machine)).toEqual(Array(3).fill(first.release))
+    expect(await machine.state()).toMatchObject({ lock: null, current: { release: first.release } })
+    const next = await machine.rollOut('3')
+    expect(next.record.outcome).toBe('done')
+    expect(served(machine)).toEqual(Array(3).fill(next.release))
+    expect(machine.fleet.database.length).toBeLessThan(2)
+  })
 })
 
 it('an engine whose status event is lost is recovered by the schedule', async () => {
