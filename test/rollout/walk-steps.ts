@@ -8,6 +8,8 @@ export interface Walk {
   releases: Set<string>
   /** Switched off for good. */
   terminated: Set<string>
+  /** Had a fault of its own, and has not caught up since. */
+  disturbed: Set<string>
 }
 
 /** One thing that somebody asks, that breaks, or that time does; its text is what a failed walk shows. */
@@ -17,6 +19,18 @@ export interface WalkStep {
 }
 
 const step = (text: string, take: WalkStep['take']): WalkStep => ({ toString: () => text, take })
+
+async function publishRelease(
+  { machine, releases }: Walk,
+  text: string,
+  behaviour: (typeof FLAWS)[keyof typeof FLAWS],
+  wish: Record<string, unknown> = { action: 'deploy' },
+): Promise<void> {
+  const { release, ...artifacts } = await machine.clock.during(machine.upload(text))
+  releases.add(release)
+  machine.fleet.behave(release, behaviour)
+  await machine.ask({ ...wish, ...artifacts })
+}
 
 const TARGETS = ['i-1', 'i-2', 'i-3']
 const target = fc.constantFrom(...TARGETS)
@@ -37,14 +51,24 @@ const publish = fc
   })
   .map(({ text, flaw, isPromoted }) => {
     const name = `${text}, ${flaw}`
-    return step(`${isPromoted ? 'promote' : 'publish'} ${name}`, async ({ machine, releases }) => {
-      const { release, ...artifacts } = await machine.clock.during(machine.upload(name))
-      releases.add(release)
-      machine.fleet.behave(release, FLAWS[flaw])
-      const wish = isPromoted ? { action: 'promote', from: 'staging' } : { action: 'deploy' }
-      await machine.ask({ ...wish, ...artifacts })
-    })
+    const wish = isPromoted ? { action: 'promote', from: 'staging' } : { action: 'deploy' }
+    return step(`${isPromoted ? 'promote' : 'publish'} ${name}`, (walk) =>
+      publishRelease(walk, name, FLAWS[flaw], wish),
+    )
   })
+
+/** Rare by chance: a migration whose engine is dead, and the next release that wants to migrate. */
+const collision = fc.constantFrom('FAILED', 'STOPPED').map((ended) =>
+  step(`the engine ends as ${ended} in a migration, and another one is published`, async (walk) => {
+    const { machine } = walk
+    const migrations = machine.fleet.database.length
+    await publishRelease(walk, 'the one, migrating', FLAWS.migrating)
+    await machine.pass(120, () => machine.fleet.database.length > migrations)
+    await machine.endEngine(ended)
+    await publishRelease(walk, 'the other, migrating', FLAWS.migrating)
+    await machine.pass(60)
+  }),
+)
 
 const ask = (content: Record<string, unknown>) =>
   step(Object.values(content).join(' '), ({ machine }) => machine.ask(content))
@@ -66,13 +90,13 @@ const requests = fc.oneof(
 )
 
 const targetFaults = fc.oneof(
-  target.map((id) => step(`${id} is stopped`, async ({ machine }) => machine.fleet.stop(id))),
-  target.map((id) => step(`${id} starts`, async (walk) => switchOn(walk, id))),
-  target.map((id) =>
-    step(`the agent of ${id} falls silent`, async ({ machine }) => machine.fleet.silence(id)),
-  ),
+  target.map((id) => step(`${id} is stopped`, async (walk) => disturb(walk, id).stop(id))),
+  target.map((id) => step(`${id} starts`, async (walk) => disturb(walk, id).start(id))),
+  target.map((id) => step(`the agent of ${id} falls silent`, async (walk) => disturb(walk, id).silence(id))),
   fc.constantFrom(
-    step('i-4 comes', async ({ machine }) => isThere(machine, 'i-4') || machine.fleet.add('i-4')),
+    step('i-4 comes', async (walk) => {
+      if (!isThere(walk.machine, 'i-4')) disturb(walk, 'i-4').add('i-4')
+    }),
     step('i-4 is terminated', async ({ machine, terminated }) => {
       if (!isThere(machine, 'i-4') || terminated.has('i-4')) return
       machine.fleet.terminate('i-4')
@@ -80,8 +104,8 @@ const targetFaults = fc.oneof(
     }),
   ),
   fc.tuple(target, fc.constantFrom('prepare', 'activate', 'revert'), yesOrNo).map(([id, action, isToFail]) =>
-    step(`${action} ${isToFail ? 'fails' : 'works again'} on ${id}`, async ({ machine }) => {
-      const { fails } = machine.fleet.target(id)
+    step(`${action} ${isToFail ? 'fails' : 'works again'} on ${id}`, async (walk) => {
+      const { fails } = disturb(walk, id).target(id)
       if (isToFail) fails[action] = 'its disk is full'
       else delete fails[action]
     }),
@@ -144,6 +168,7 @@ export const walkStep: fc.Arbitrary<WalkStep> = fc.oneof(
   { weight: 3, arbitrary: targetFaults },
   { weight: 2, arbitrary: engineFaults },
   { weight: 1, arbitrary: serviceFaults },
+  { weight: 1, arbitrary: collision },
 )
 
 /** As the association tells them to, every half hour. */
@@ -171,8 +196,9 @@ export function mend({ machine, terminated }: Walk): void {
   }
 }
 
-function switchOn({ machine, terminated }: Walk, id: string): void {
-  if (!terminated.has(id)) machine.fleet.start(id)
+function disturb({ machine, disturbed }: Walk, id: string): Machine['fleet'] {
+  disturbed.add(id)
+  return machine.fleet
 }
 
 function isThere(machine: Machine, id: string): boolean {
