@@ -19,13 +19,15 @@ interface Fleet {
 
 /** Asks each target what it serves, for a minute at most. */
 export async function askFleet(fleet: Fleet): Promise<FleetLook> {
+  // Of before the first answer: what a rollout has changed since is news to this look.
+  const asOf = new Date().toISOString()
   const members = await fleet.listFleet()
   const online = members.filter((member) => member.online).map(({ target }) => target)
   const serves = await askStatus(fleet, online)
   const quiet = members.map(({ target }) => target).filter((target) => !serves.has(target))
   const stopped = quiet.length > 0 ? await fleet.listGone(quiet) : []
   return {
-    asOf: new Date().toISOString(),
+    asOf,
     members: members.map(({ target }) => target),
     serves: Object.fromEntries(serves),
     stopped,

@@ -4,11 +4,11 @@ import type { RolloutEngine } from '../lib/aws/rollout-engine.ts'
 import { type AppScope, releaseKey, rolloutKey } from '../lib/release/keys.ts'
 import { decideNext } from '../lib/release/next-request.ts'
 import { endRecord, rolloutRecord, startRecord } from '../lib/release/record.ts'
-import { decideRecovery } from '../lib/release/recovery.ts'
+import { decideRecovery, touchedTargets } from '../lib/release/recovery.ts'
 import { isSetting, type Request } from '../lib/release/request.ts'
 import { chooseRollback } from '../lib/release/rollback.ts'
 import { applySetting, refusedByFreeze } from '../lib/release/settings.ts'
-import { type ExecutionStatus, freeLock, type Lock, type State, takeLock } from '../lib/release/state.ts'
+import { type ExecutionStatus, endLock, type Lock, type State, takeLock } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
 import { pinRelease } from './pin-release.ts'
 import { askedBy, closeRequest, readRequest, waitingRequests } from './request-store.ts'
@@ -40,7 +40,7 @@ export async function lookAgain({ store, engine, fleetLooker }: Clients, scope: 
       for (const id of next.superseded)
         await closeRequest(store, scope, id, 'superseded', `${lock.request} came after it`)
       if (await beginRecord(store, scope, stored.state, lock)) return startOwner(engine, scope, lock)
-      await writeState(store, scope, { ...stored, state: freeLock(stored.state) })
+      await writeState(store, scope, { ...stored, state: endLock(stored.state, 'refused', false) })
     }
   }
 }
@@ -142,7 +142,11 @@ async function recover(
   }
   if (record?.outcome === 'running' && recovery.do === 'close') {
     const failed = endRecord(record, 'failed', new Date().toISOString(), recovery.reason)
-    await store.replace(key, JSON.stringify(failed, null, 1), text?.eTag)
+    // A last step of the dead execution may have written meanwhile: the next look closes what that left.
+    if (!(await store.replace(key, JSON.stringify(failed, null, 1), text?.eTag))) return
   }
-  await writeState(store, scope, { ...stored, state: freeLock(stored.state) })
+  // A record that had ended already says how: its execution died before the state did.
+  const outcome = !record || record.outcome === 'running' ? 'failed' : record.outcome
+  const hasTouched = record ? touchedTargets(record).length > 0 : false
+  await writeState(store, scope, { ...stored, state: endLock(stored.state, outcome, hasTouched) })
 }

@@ -1,9 +1,10 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js'
 import { allowedFailures, type WaveSize } from '../lib/release/fleet.ts'
+import { migratedSince } from '../lib/release/migration.ts'
 import { noTargets, silentAgents, toleratedFailures } from '../lib/release/reasons.ts'
 import { endRecord, type Outcome } from '../lib/release/record.ts'
 import { isForward } from '../lib/release/recovery.ts'
-import { failRelease, freeLock, type Lock, serveRelease, stopLock } from '../lib/release/state.ts'
+import { endLock, failRelease, type Lock, serveRelease } from '../lib/release/state.ts'
 import { Tally } from '../lib/release/tally.ts'
 import { bringBack } from './bring-back.ts'
 import { type Claim, claimRollout } from './claim-rollout.ts'
@@ -111,13 +112,16 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
         return { reason: 'No target is left that was activated.', fleet: 'revert', isAsked: false }
       if (policy.bakeSeconds === 0) return undefined
       const cancel = await watchBake(context, { wave, bakeSeconds: policy.bakeSeconds }, cancelAsked)
-      return cancel ? haltFor(cancel) : steps.check(wave, result.succeeded)
+      return cancel ? haltFor(cancel) : steps.check(wave, result.succeeded, isLast)
     },
 
     /** Who was healthy when it switched may not be so after a while. */
-    async check(wave: number, targets: readonly string[]): Promise<Halt | undefined> {
-      const options = { name: `check ${wave}`, targets, action: 'check' as const, limits: activationLimits() }
-      const { failure } = tally.note(await effects.run(claim.ground, options))
+    async check(wave: number, targets: readonly string[], isLast: boolean): Promise<Halt | undefined> {
+      const { activated } = tally
+      const limits = activationLimits(isLast && activated.size === targets.length)
+      const options = { name: `check ${wave}`, targets, action: 'check' as const, limits }
+      const { failure, failed } = tally.note(await effects.run(claim.ground, options))
+      for (const target of failed) activated.delete(target)
       return failure ? { reason: failure, fleet: policy.onFailure, isAsked: false } : undefined
     },
 
@@ -132,9 +136,9 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       const { ground, current } = claim
       const astray = await bringBack(effects, ground, current, { tally, others })
       const migrated = await context.step('look for migration', async () =>
-        (await effects.state()).migrated.some(({ token }) => token === input.token),
+        migratedSince(await effects.state(), current),
       )
-      const database = migrated ? ` The database stays migrated to ${ground.desired.release}.` : ''
+      const database = migrated ? ` The database stays migrated to ${migrated}.` : ''
       const failure = astray ? ` Going back failed too: ${astray}.` : ''
       const outcome = astray || !current ? 'failed' : 'rolled-back'
       await steps.end(outcome, `${reason}${failure}${database}`, isAsked)
@@ -154,11 +158,21 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       await steps.end(astray ? 'failed' : 'done', `${reason} ${astray ?? 'The rest was done since'}.`)
     },
 
-    /** From here on the release is the fleet's current one; who came during the rollout catches up to it. */
+    /** From here on the release is the fleet's current one, and no cancel is taken any more; one that was is heeded. */
+    async serve(): Promise<Halt | undefined> {
+      const cancel = await context.step('serve', async () => {
+        await changeState((state) =>
+          state.lock?.cancel ? state : serveRelease(state, claim.ground.desired, input.token),
+        )
+        return cancelAsked()
+      })
+      return haltFor(cancel)
+    },
+
+    /** Who came during the rollout catches up to it. */
     async catchUpNewcomers(): Promise<void> {
       const { ground } = claim
-      const newcomers = await context.step('serve', async () => {
-        await changeState((state) => serveRelease(state, ground.desired, input.token))
+      const newcomers = await context.step('list newcomers', async () => {
         const members = await effects.listFleet()
         const online = members.filter((member) => member.online).map(({ target }) => target)
         const elsewhere = online.filter((target) => tally.serves.get(target) !== ground.desired.release)
@@ -170,15 +184,14 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     async end(outcome: Outcome, reason?: string, isNobodysFault = false): Promise<void> {
       const { desired } = claim.ground
       const failed = [...tally.failed]
+      const hasTouched = tally.touched.size > 0
       const isFailure = outcome !== 'done' && !isNobodysFault && !claim.lock.recovery
       const tolerated = outcome === 'done' && failed.length > 0 ? toleratedFailures(failed) : undefined
       await context.step('end', async () => {
         await record((known, now) => endRecord(known, outcome, now, reason ?? tolerated))
         await changeState((state) => {
-          const isBad = isFailure && state.current?.release !== desired.release
-          const known = isBad ? failRelease(state, desired.release) : state
-          const told = { ...known, failedTargets: failed }
-          return outcome === 'stopped' && tally.touched.size > 0 ? stopLock(told) : freeLock(told)
+          const known = isFailure ? failRelease(state, desired.release, hasTouched) : state
+          return endLock({ ...known, failedTargets: failed }, outcome, hasTouched)
         })
       })
     },

@@ -22,6 +22,8 @@ export async function rollout(input: RolloutInput, context: DurableContext): Pro
     const halt = await steps.activate(index + 1, wave, index + 1 === waves.length)
     if (halt) return steps.halt(halt)
   }
+  const halt = await steps.serve()
+  if (halt) return steps.halt(halt)
   await steps.catchUpNewcomers()
   await steps.end('done')
 }

@@ -72,9 +72,14 @@ export async function runPhase(
   return { ...judged, seconds }
 }
 
-async function sendPhase(record: ChangeRecord, { phase, targets, send }: Phase): Promise<SentPhase> {
-  const { phases } = await record((known, now) => beginPhase(known, phase, [...targets], now))
-  const since = phases.find(({ name }) => name === phase)?.startedAt ?? ''
+async function sendPhase(
+  record: ChangeRecord,
+  { phase: name, action, targets, send }: Phase,
+): Promise<SentPhase> {
+  const { phases } = await record((known, now) =>
+    beginPhase(known, { name, action, targets: [...targets] }, now),
+  )
+  const since = phases.find((phase) => phase.name === name)?.startedAt ?? ''
   return { ...(await send(since)), since }
 }
 

@@ -110,15 +110,8 @@ function ended(record: RolloutRecord, phase: Phase): string {
 }
 
 function isBad(record: RolloutRecord, phase: Phase, target: string): boolean {
-  const said = record.targets[target]?.[actionOf(phase.name)]
+  const said = record.targets[target]?.[phase.action]
   return said !== undefined && !['done', 'running', 'gone'].includes(said.outcome)
-}
-
-function actionOf(phase: string): string {
-  if (phase.startsWith('wave')) return 'activate'
-  if (phase === 'roll back') return 'revert'
-  if (phase === 'catch up' || phase === 'bring together') return 'catch-up'
-  return phase.split(/[ ,]/)[0] ?? phase
 }
 
 export function secondsOf({

@@ -36,11 +36,15 @@ export async function readStatus(store: ObjectStore, scope: AppScope): Promise<S
   ])
   // Not by key: a refused upload may be named anything.
   const latest = records.sort((a, b) => b.lastModified.getTime() - a.lastModified.getTime())
-  const read = await Promise.all(
-    latest.slice(0, SHOWN_ROLLOUTS).map(async ({ key }) => rolloutRecord.parse(await store.readJson(key))),
-  )
-  const rollouts = read.filter(({ action }) => action !== 'refresh')
-  rollouts.sort((a, b) => b.startedAt.localeCompare(a.startedAt))
+  const rollouts: RolloutRecord[] = []
+  for (let at = 0; at < latest.length && rollouts.length < SHOWN_ROLLOUTS; at += SHOWN_ROLLOUTS) {
+    const some = latest.slice(at, at + SHOWN_ROLLOUTS)
+    const read = await Promise.all(
+      some.map(async ({ key }) => rolloutRecord.parse(await store.readJson(key))),
+    )
+    rollouts.push(...read.filter(({ action }) => action !== 'refresh'))
+  }
+  rollouts.sort((a, b) => b.startedAt.localeCompare(a.startedAt)).splice(SHOWN_ROLLOUTS)
   const state = stored ? stateSchema.parse(stored) : EMPTY_STATE
   return { ...scope, state, rollouts, ...(fleet !== undefined && { fleet: fleetReport.parse(fleet) }) }
 }
@@ -62,14 +66,16 @@ export function renderStatus(
   return [...head, ...told, ...targets].join('\n')
 }
 
-function situation({ lock, freeze, migration, failed, current }: State): string[] {
+function situation({ lock, freeze, migration, failed, current, inBetween }: State): string[] {
   const running = lock && `${lock.isStopped ? 'stopped ' : 'running '}  rollout ${lock.request}`
   const open =
     migration && `migration of rollout ${migration.rollout} on ${migration.leader}: not known to have ended`
   const frozen =
     freeze && `frozen    ${freeze.until ? `until ${freeze.until}, ` : ''}by ${freeze.by}: ${freeze.reason}`
   const bad = failed.filter((release) => release !== current?.release).slice(0, 3)
-  return [running, open, frozen, bad.length > 0 && `failed    ${bad.join(', ')}`].filter(
+  const astray =
+    inBetween === 'astray' && 'astray    targets may differ: pybundle repair brings them together'
+  return [running, astray, open, frozen, bad.length > 0 && `failed    ${bad.join(', ')}`].filter(
     (line) => line || false,
   ) as string[]
 }

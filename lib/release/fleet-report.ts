@@ -13,7 +13,7 @@ export type SeenTarget = z.infer<typeof seen>
 /** `fleet.json`: what each target really serves, as of when. */
 export const fleetReport = z.object({
   format: z.literal(1),
-  /** When the fleet had been asked, and had answered. */
+  /** When the fleet was asked. */
   asOf: z.iso.datetime(),
   targets: z.record(z.string(), seen),
 })

@@ -51,6 +51,12 @@ export function readMigration({ outcome, migration, silent }: Verdict, hasBegun:
   }
 }
 
+/** Which release the database was migrated to since this one was good, whoever did it. */
+export function migratedSince({ good, migrated }: State, release: string | null): string | null {
+  const since = good.find((known) => known.release === release)?.token ?? 0
+  return migrated.find(({ token }) => token > since)?.release ?? null
+}
+
 const KEPT_MIGRATIONS = 20
 
 export function beginMigration(state: State, migration: OpenMigration): State {

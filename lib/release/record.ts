@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ACTIONS } from './command.ts'
 import { type Verdict, verdict } from './verdict.ts'
 
 /**
@@ -19,6 +20,8 @@ export type Outcome = (typeof OUTCOMES)[number]
 
 const phase = z.object({
   name: z.string(),
+  /** What its targets were told. */
+  action: z.enum(ACTIONS),
   startedAt: z.iso.datetime(),
   endedAt: z.iso.datetime().optional(),
   targets: z.array(z.string()),
@@ -84,12 +87,11 @@ export function closedRecord(asked: Asked, outcome: Outcome, reason: string, now
 /** Beginning a phase again (a step that ran twice) changes nothing. */
 export function beginPhase(
   record: RolloutRecord,
-  name: string,
-  targets: string[],
+  { name, action, targets }: Pick<Phase, 'name' | 'action' | 'targets'>,
   now: string,
 ): RolloutRecord {
   if (record.phases.some((known) => known.name === name)) return record
-  return { ...record, phases: [...record.phases, { name, startedAt: now, targets, answered: 0 }] }
+  return { ...record, phases: [...record.phases, { name, action, startedAt: now, targets, answered: 0 }] }
 }
 
 export interface PhaseProgress {

@@ -1,3 +1,4 @@
+import type { Action } from './command.ts'
 import type { RolloutRecord } from './record.ts'
 import type { Lock, ServedRelease } from './state.ts'
 
@@ -20,16 +21,19 @@ export function decideRecovery(lock: Lock, ended: string, record: RolloutRecord 
   }
   if (tries > MOST_TRIES) {
     const what = `${engine}, ${MOST_TRIES} times also in bringing the fleet together; targets may differ.`
-    return { do: 'close', reason: `${what} pybundle rollback, or a new release, brings them together.` }
+    return {
+      do: 'close',
+      reason: `${what} pybundle rollback (to the current release), or a new release, brings them together.`,
+    }
   }
   return { do: 'bring together', tries }
 }
 
+const SWITCHING: readonly Action[] = ['activate', 'revert', 'catch-up']
+
 /** Whom the rollout has told, or may have told, to switch. */
 export function touchedTargets({ phases }: RolloutRecord): string[] {
-  const touched = phases
-    .filter(({ name }) => /^(wave|roll back|bring)/.test(name))
-    .flatMap(({ targets }) => targets)
+  const touched = phases.filter(({ action }) => SWITCHING.includes(action)).flatMap(({ targets }) => targets)
   return [...new Set(touched)]
 }
 

@@ -23,6 +23,11 @@ function cancel(state: State, asked: Extract<SettingRequest, { action: 'cancel' 
   const { lock } = state
   if (lock?.request !== rollout || lock.isStopped)
     return { refusal: `Rollout ${rollout} does not run any more.` }
+  if (state.good[0]?.token === lock.token) {
+    return {
+      refusal: `Rollout ${rollout} has the whole fleet on its release already; a rollback takes it back.`,
+    }
+  }
   const said = revert
     ? `Rollout ${rollout} brings the fleet back after the wave that is under way.`
     : `Rollout ${rollout} stops after the wave that is under way.`

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { Outcome } from './record.ts'
 import { digest } from './release.ts'
 
 const servedRelease = z.object({ release: z.string(), bundle: digest, code: digest })
@@ -62,6 +63,8 @@ export const state = z.object({
   /** Which rollouts changed the database, the latest first. */
   migrated: z.array(z.object({ release: z.string(), token: z.number().int() })).default([]),
   freeze: freeze.nullable().default(null),
+  /** Why targets may serve different releases: a stop that nobody is to undo, or a way back that did not succeed. */
+  inBetween: z.enum(['stopped', 'astray']).nullable().default(null),
 })
 export type State = z.infer<typeof state>
 
@@ -93,13 +96,21 @@ function executionName(token: number, request: string): string {
   return `${token}-${request}`
 }
 
-export function freeLock(state: State): State {
-  return { ...state, lock: null }
+/**
+ * What is left of the lock when its rollout has ended, or never began. A stop that lasts keeps it: no rollout runs,
+ * and nobody is brought anywhere by itself. Who told nobody to switch leaves the fleet as it was.
+ */
+export function endLock(state: State, outcome: Outcome, hasTouched: boolean): State {
+  const inBetween = inBetweenAfter(state, outcome, hasTouched)
+  const isStopped = inBetween === 'stopped'
+  return { ...state, inBetween, lock: isStopped && state.lock ? { ...state.lock, isStopped } : null }
 }
 
-/** The fleet stays as it is, in between: no rollout runs, and nobody is brought anywhere by itself. */
-export function stopLock(state: State): State {
-  return state.lock ? { ...state, lock: { ...state.lock, isStopped: true } } : state
+function inBetweenAfter(state: State, outcome: Outcome, hasTouched: boolean): State['inBetween'] {
+  if (outcome === 'done') return null
+  if (!hasTouched) return state.inBetween
+  if (outcome === 'stopped') return 'stopped'
+  return outcome === 'rolled-back' ? null : 'astray'
 }
 
 /** From now on the release is what the fleet runs, and what it ran before is what a rollback goes to. */
@@ -121,7 +132,10 @@ export function serveRelease(state: State, served: ServedRelease, token = state.
   return { ...changed, previous: previousGood(changed) ?? state.current }
 }
 
-export function failRelease(state: State, release: string): State {
+/** A release that was good before is not made bad by what kept it from being switched to. */
+export function failRelease(state: State, release: string, hasTouched: boolean): State {
+  const wasGood = state.good.some((known) => known.release === release)
+  if (state.current?.release === release || (wasGood && !hasTouched)) return state
   return { ...state, failed: markFailed(state.failed, release) }
 }
 
@@ -147,4 +161,5 @@ export const EMPTY_STATE: State = {
   migration: null,
   migrated: [],
   freeze: null,
+  inBetween: null,
 }

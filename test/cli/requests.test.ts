@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { requestsPrefix, stateKey } from '../../lib/release/keys.ts'
 import { endRecord, startRecord } from '../../lib/release/record.ts'
 import { isSetting, type Request, request as requestSchema } from '../../lib/release/request.ts'
-import { EMPTY_STATE, type State, serveRelease, stopLock, takeLock } from '../../lib/release/state.ts'
+import { EMPTY_STATE, endLock, type State, serveRelease, takeLock } from '../../lib/release/state.ts'
 import { type Bucket, startBucket } from './bucket.ts'
 import { SCOPE, store } from './rollouts.ts'
 import { pybundle, startPybundle, teamRepository } from './team.ts'
@@ -89,7 +89,7 @@ describe('cancel', () => {
   })
 
   it('says what to do where one has stopped already', async () => {
-    const stopped = stopLock(takeLock(two, RUNNING, served('d')))
+    const stopped = endLock(takeLock(two, RUNNING, served('d')), 'stopped', true)
     const { err } = await refused(stopped, 'cancel', ...ENVIRONMENT)
     expect(err).toContain('pybundle rollback --environment staging')
   })

@@ -19,8 +19,9 @@ export function rollout(id: string, startsAt = 0): RolloutRecord {
   return startRecord({ ...SCOPE, id, requestedBy: 'ann@laptop' }, RELEASE, at(startsAt))
 }
 
-export function begun(record: RolloutRecord, phase: string, targets: string[]): RolloutRecord {
-  return beginPhase(record, phase, targets, at(1))
+export function begun(record: RolloutRecord, name: string, targets: string[]): RolloutRecord {
+  const action = name.startsWith('wave') ? 'activate' : 'prepare'
+  return beginPhase(record, { name, action, targets }, at(1))
 }
 
 export function answered(

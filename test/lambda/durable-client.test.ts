@@ -9,7 +9,7 @@ import { ServiceError } from '../../local/http/service.ts'
 import { DurableEngine } from '../../local/lambda/durable/engine.ts'
 import { openExecutionStore } from '../../local/lambda/durable/execution-store.ts'
 import { temporaryFolder } from '../bundle/temporary-folder.ts'
-import { inProcessClient } from '../rollout/in-process-client.ts'
+import { answerOf, inProcessClient } from '../rollout/in-process-client.ts'
 import { FUNCTION } from '../rollout/machine-settings.ts'
 
 /** The SDK's classification reads what its Lambda client makes of an answer. */
@@ -51,14 +51,7 @@ async function withStaleToken(wrap: (client: DurableExecutionClient) => DurableE
         { durableExecutionClient: wrap(asOverHttp(client)) },
       )
       const context = { awsRequestId: 'request', getRemainingTimeInMillis: () => 60_000 }
-      try {
-        const answer = await handler(JSON.parse(payload.toString()), context as never)
-        return { payload: Buffer.from(JSON.stringify(answer)) }
-      } catch (error) {
-        const { name, message } = error as Error
-        const failure = { errorType: name, errorMessage: message }
-        return { payload: Buffer.from(JSON.stringify(failure)), error: 'Unhandled' as const }
-      }
+      return answerOf(handler(JSON.parse(payload.toString()), context as never))
     },
   })
   const execution = engine.start({ version: FUNCTION, functionArn: 'arn:f:1', input: '{}', name: 'stale' })

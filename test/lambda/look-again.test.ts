@@ -18,7 +18,7 @@ import {
 } from '../../lib/release/keys.ts'
 import { closedRecord, type RolloutRecord } from '../../lib/release/record.ts'
 import { requestId } from '../../lib/release/request.ts'
-import { type ExecutionStatus, freeLock, type State, state as stateSchema } from '../../lib/release/state.ts'
+import { type ExecutionStatus, endLock, type State, state as stateSchema } from '../../lib/release/state.ts'
 import { bundle, codeArchive, created, openBucket, type TestBucket } from './bucket.ts'
 
 /** Remembers what was started, as Lambda would; how an execution stands is for the test to say. */
@@ -121,7 +121,7 @@ describe('look again', () => {
     expect(engine.started.size).toBe(1)
     engine.started.set(`1-${first}`, 'SUCCEEDED')
     const stored = await bucket.store.readText(stateKey(scope))
-    const freed: State = freeLock(await state())
+    const freed: State = endLock(await state(), 'done', true)
     await bucket.store.replace(stateKey(scope), JSON.stringify(freed), stored?.eTag)
     await look()
     const outcomes = [(await record(between)).outcome, (await record(newest)).outcome].sort()

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { decideNext, type WaitingRequest } from '../../lib/release/next-request.ts'
-import { EMPTY_STATE, freeLock, type ServedRelease, serveRelease, takeLock } from '../../lib/release/state.ts'
+import { EMPTY_STATE, endLock, type ServedRelease, serveRelease, takeLock } from '../../lib/release/state.ts'
 
 const served = (release: string): ServedRelease => ({ release, bundle: 'b'.repeat(64), code: 'c'.repeat(64) })
 const at = (second: number, id = `r${second}`): WaitingRequest => ({ id, storedAt: new Date(second * 1000) })
@@ -54,7 +54,7 @@ describe('decideNext', () => {
 
 describe('state', () => {
   it('gives every rollout a higher token and a name of its own, the same release again too', () => {
-    const second = takeLock(freeLock(locked), 'r2', served('one'))
+    const second = takeLock(endLock(locked, 'done', true), 'r2', served('one'))
     expect([locked.lock?.token, second.lock?.token]).toEqual([1, 2])
     expect(second.lock?.execution).not.toBe(locked.lock?.execution)
   })

@@ -8,7 +8,11 @@ const [BEGAN, LATER, LATEST] = [1, 2, 3].map((hour) => `2026-01-01T0${hour}:00:0
   string,
 ]
 const asked = { id: 'r1', environment: 'staging', app: 'shop', requestedBy: 'test' }
-const migrating = beginPhase(startRecord(asked, 'one', BEGAN), 'migrate', ['i-1'], BEGAN)
+const migrating = beginPhase(
+  startRecord(asked, 'one', BEGAN),
+  { name: 'migrate', action: 'migrate', targets: ['i-1'] },
+  BEGAN,
+)
 const said = (outcome: Verdict['outcome']): Record<string, Verdict> => ({
   'i-1': { action: 'migrate', outcome, current: null, phases: {} },
 })
@@ -18,14 +22,21 @@ const noted = (outcome: Verdict['outcome'], record = migrating, at = LATER) =>
 describe('noteProgress', () => {
   it('leaves a phase open while its migration runs, however often it is asked', () => {
     expect(noted('running').phases).toEqual([
-      { name: 'migrate', startedAt: BEGAN, targets: ['i-1'], answered: 1 },
+      { name: 'migrate', action: 'migrate', startedAt: BEGAN, targets: ['i-1'], answered: 1 },
     ])
   })
 
   it('ends the phase, and keeps the last verdict of each target', () => {
     const { phases, targets } = noted('done', noted('running'), LATEST)
     expect(phases).toEqual([
-      { name: 'migrate', startedAt: BEGAN, endedAt: LATEST, targets: ['i-1'], answered: 1 },
+      {
+        name: 'migrate',
+        action: 'migrate',
+        startedAt: BEGAN,
+        endedAt: LATEST,
+        targets: ['i-1'],
+        answered: 1,
+      },
     ])
     expect(targets['i-1']?.migrate?.outcome).toBe('done')
   })

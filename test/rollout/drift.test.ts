@@ -37,7 +37,7 @@ describe('a look at the fleet', () => {
     await look(machine)
     machine.fleet.target('i-2').seconds.status = 3600
     const seen = await look(machine)
-    expect(seen?.['i-2']).toMatchObject({ release, presence: 'online' })
+    expect(seen?.['i-2']).toMatchObject({ release, presence: 'silent' })
   })
 
   it('tells who is stopped, and forgets who is terminated', async () => {

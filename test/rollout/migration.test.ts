@@ -24,6 +24,17 @@ const overlaps = ({ fleet: { database } }: Machine) =>
     ),
   )
 
+const asksFor = (id: string) => expect.stringContaining(`--rollout ${id} --ended, or --not-run`)
+
+/** Nothing migrates, and nothing is activated, until a person has said what became of it. */
+async function expectUnknown({ machine, id, before }: Awaited<ReturnType<typeof migrating>>): Promise<void> {
+  expect((await machine.rollOut('3')).record).toMatchObject({ outcome: 'failed', reason: asksFor(id) })
+  expect(served(machine)).toEqual([before, before, before])
+  expect(machine.fleet.database).toHaveLength(1)
+  await machine.ask({ action: 'confirm-migration', rollout: id, ended: false })
+  expect((await machine.rollOut('3')).record.outcome).toBe('done')
+}
+
 describe('a migration', () => {
   it('runs once, before any target serves the release, and the release record says so', async () => {
     const rollout = await migrating(120)
@@ -122,13 +133,8 @@ describe('a migration', () => {
     await machine.pass(60, async () => (await machine.state()).migration?.hasBegun ?? false)
     machine.fleet.start('i-1')
     await machine.settle()
-    const reason = expect.stringContaining(`--rollout ${id} --ended, or --not-run`)
-    expect(await machine.record(id)).toMatchObject({ outcome: 'failed', reason })
-    expect((await machine.rollOut('3')).record).toMatchObject({ outcome: 'failed', reason })
-    expect(served(machine)).toEqual([before, before, before])
-    expect(machine.fleet.database).toHaveLength(1)
-    await machine.ask({ action: 'confirm-migration', rollout: id, ended: false })
-    expect((await machine.rollOut('3')).record.outcome).toBe('done')
+    expect(await machine.record(id)).toMatchObject({ outcome: 'failed', reason: asksFor(id) })
+    await expectUnknown(rollout)
   })
 
   it('whose leader was rebooted before it could say that it had begun is unknown, too', async () => {
@@ -138,13 +144,8 @@ describe('a migration', () => {
     await begun(rollout)
     machine.fleet.start('i-1')
     await machine.settle()
-    const reason = expect.stringContaining(`--rollout ${id} --ended, or --not-run`)
-    expect(await machine.record(id)).toMatchObject({ outcome: 'failed', reason })
-    expect((await machine.rollOut('3')).record).toMatchObject({ outcome: 'failed', reason })
-    expect(served(machine)).toEqual([before, before, before])
-    expect(machine.fleet.database).toHaveLength(1)
-    await machine.ask({ action: 'confirm-migration', rollout: id, ended: false })
-    expect((await machine.rollOut('3')).record.outcome).toBe('done')
+    expect(await machine.record(id)).toMatchObject({ outcome: 'failed', reason: asksFor(id) })
+    await expectUnknown(rollout)
   })
 
   it('whose engine died before it could note that it had begun, and whose leader was rebooted, is unknown', async () => {
@@ -156,10 +157,7 @@ describe('a migration', () => {
     await machine.endEngine()
     machine.fleet.start('i-1')
     await machine.settle()
-    const reason = expect.stringContaining(`--rollout ${id} --ended, or --not-run`)
-    expect((await machine.rollOut('3')).record).toMatchObject({ outcome: 'failed', reason })
-    expect(served(machine)).toEqual([before, before, before])
-    expect(machine.fleet.database).toHaveLength(1)
+    await expectUnknown(rollout)
   })
 
   it('that was interrupted after its engine had died is told by its leader to the next rollout', async () => {

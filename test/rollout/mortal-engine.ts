@@ -7,7 +7,7 @@ import { executionSeconds } from '../../lib/release/operations.ts'
 import { DurableEngine } from '../../local/lambda/durable/engine.ts'
 import type { Execution } from '../../local/lambda/durable/execution.ts'
 import { openExecutionStore } from '../../local/lambda/durable/execution-store.ts'
-import { type CheckpointHooks, inProcessClient } from './in-process-client.ts'
+import { answerOf, type CheckpointHooks, inProcessClient } from './in-process-client.ts'
 import type { MachineCloud } from './machine-cloud.ts'
 import { FUNCTION } from './machine-settings.ts'
 import type { VirtualClock } from './virtual-clock.ts'
@@ -147,12 +147,5 @@ async function invoke(
     // No time is left: each wait really suspends, and what comes after it is a replay.
     getRemainingTimeInMillis: () => 0,
   }
-  try {
-    const answer = await handler(JSON.parse(payload.toString()), context as never)
-    return { payload: Buffer.from(JSON.stringify(answer)) }
-  } catch (error) {
-    const { name, message } = error as Error
-    const failure = { errorType: name, errorMessage: message }
-    return { payload: Buffer.from(JSON.stringify(failure)), error: 'Unhandled' as const }
-  }
+  return answerOf(handler(JSON.parse(payload.toString()), context as never))
 }

@@ -86,6 +86,8 @@ export class SimulatedTarget {
 
   /** One command at a time, as the lock of the machine wants it. */
   run(told: Told): Promise<Verdict> {
+    // A status takes no lock.
+    if (told.action === 'status') return this.#run(told)
     const turn = this.#lock.then(() => this.#run(told))
     this.#lock = turn.catch(() => {})
     return turn
@@ -125,6 +127,7 @@ export class SimulatedTarget {
         if (!(await this.#isCurrent(told))) return { outcome: 'refused', reason: 'its rollout is over' }
         return this.#activate(told.release)
       case 'status':
+        await this.#work('status')
         return { ...done(''), ...this.#standing(told.rollout) }
       case 'check':
         await this.#work('check')
