@@ -6,6 +6,7 @@ import { openCredentialStore } from '../../local/credentials.ts'
 import { startEndpoint } from '../../local/http/endpoint.ts'
 import { type Service, ServiceError } from '../../local/http/service.ts'
 import { createS3Service } from '../../local/s3/service.ts'
+import { loseAnswer } from './lose-answer.ts'
 import { BUCKET, POLICY, REGION } from './machine-settings.ts'
 import type { Fault } from './simulated-fleet.ts'
 
@@ -41,7 +42,7 @@ export async function openMachineCloud({ directory, policy, ssm }: CloudOptions)
   const faultyS3: Service = async (request, response) => {
     const fault = s3Fault(request.method, request.path)
     if (fault === 'throttled') throw new ServiceError(503, 'SlowDown', 'Please reduce your request rate.')
-    if (fault === 'answer lost') response.end = () => response.destroy()
+    if (fault === 'answer lost') loseAnswer(response)
     await s3(request, response)
   }
   const endpoint = await startEndpoint({

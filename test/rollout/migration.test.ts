@@ -128,7 +128,7 @@ describe('a migration', () => {
 
   it('whose leader was rebooted in its middle is unknown, though the leader is there: a person has to look', async () => {
     const rollout = await migrating(600)
-    const { machine, id, before } = rollout
+    const { machine, id } = rollout
     await begun(rollout)
     await machine.pass(60, async () => (await machine.state()).migration?.hasBegun ?? false)
     machine.fleet.start('i-1')
@@ -139,7 +139,7 @@ describe('a migration', () => {
 
   it('whose leader was rebooted before it could say that it had begun is unknown, too', async () => {
     const rollout = await migrating(600)
-    const { machine, id, before } = rollout
+    const { machine, id } = rollout
     machine.fleet.target('i-1').seconds.migrate = 60
     await begun(rollout)
     machine.fleet.start('i-1')
@@ -150,7 +150,7 @@ describe('a migration', () => {
 
   it('whose engine died before it could note that it had begun, and whose leader was rebooted, is unknown', async () => {
     const rollout = await migrating(600)
-    const { machine, id, before } = rollout
+    const { machine } = rollout
     machine.fleet.target('i-1').seconds.migrate = 60
     await begun(rollout)
     expect((await machine.state()).migration?.hasBegun).toBeUndefined()

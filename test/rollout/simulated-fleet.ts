@@ -8,6 +8,7 @@ import { Instances } from '../../local/ssm/instances.ts'
 import type { Message } from '../../local/ssm/mailbox.ts'
 import { RunCommand } from '../../local/ssm/run-command.ts'
 import { clientOperations } from '../../local/ssm/ssm.ts'
+import { loseAnswer } from './lose-answer.ts'
 import { type Behaviour, type Migration, SimulatedTarget, type Told } from './simulated-target.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 
@@ -123,7 +124,7 @@ export function openSimulatedFleet(options: SimulatedFleetOptions) {
     calls.push(operation)
     const wanted = fault(operation)
     if (wanted === 'throttled') throw new ServiceError(400, 'ThrottlingException', 'Rate exceeded')
-    if (wanted === 'answer lost') response.end = () => response.destroy()
+    if (wanted === 'answer lost') loseAnswer(response)
     await inner(request, response)
   }
 
