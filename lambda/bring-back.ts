@@ -26,5 +26,5 @@ export async function bringBack(
   const astray = tally.elsewhere(all, current)
   if (astray.length === 0) return undefined
   const shown = astray.map((target) => `${target} serves ${tally.serves.get(target) ?? 'nothing known'}`)
-  return `${astray.length} of ${all.length} are not back on ${current ?? 'nothing'}: ${some(shown, '; ')}`
+  return `${astray.length} of ${all.length} are not on ${current ?? 'nothing'}: ${some(shown, '; ')}`
 }

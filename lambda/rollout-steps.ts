@@ -3,7 +3,6 @@ import { allowedFailures, type WaveSize } from '../lib/release/fleet.ts'
 import { migratedSince } from '../lib/release/migration.ts'
 import { noTargets, silentAgents, toleratedFailures } from '../lib/release/reasons.ts'
 import { endRecord, type Outcome } from '../lib/release/record.ts'
-import { isForward } from '../lib/release/recovery.ts'
 import { endLock, failRelease, type Lock, serveRelease } from '../lib/release/state.ts'
 import { Tally } from '../lib/release/tally.ts'
 import { bringBack } from './bring-back.ts'
@@ -131,10 +130,14 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       return steps.comeBack(reason, [...tally.serves.keys()], isAsked)
     },
 
-    /** The whole fleet on the release that it had. */
+    /** The whole fleet on the release that it had; where that is the same one, on it. */
     async comeBack(reason: string, others: readonly string[], isAsked = false): Promise<void> {
       const { ground, current } = claim
       const astray = await bringBack(effects, ground, current, { tally, others })
+      if (current === ground.desired.release) {
+        const rest = astray ?? 'The rest was done since'
+        return steps.end(astray ? 'failed' : 'done', `${reason} ${rest}.`, isAsked)
+      }
       const migrated = await context.step('look for migration', async () =>
         migratedSince(await effects.state(), current),
       )
@@ -146,16 +149,11 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
 
     /** Finishes or undoes what an engine that died has left half-way. */
     async recover(): Promise<void> {
-      const { ground, current, online, touchedBefore, lock } = claim
+      const { online, touchedBefore, lock } = claim
       for (const target of touchedBefore) tally.touched.add(target)
-      const reason = `The engine ended as ${lock.recovery?.ended} in mid-rollout.`
-      if (!isForward(current, ground.desired)) {
-        // Who was not told to switch serves something else, or nothing.
-        for (const target of online) tally.serves.set(target, null)
-        return steps.comeBack(reason, online)
-      }
-      const astray = await bringBack(effects, ground, current, { tally, others: online })
-      await steps.end(astray ? 'failed' : 'done', `${reason} ${astray ?? 'The rest was done since'}.`)
+      // Who was not told to switch serves something else, or nothing.
+      for (const target of online) tally.serves.set(target, null)
+      await steps.comeBack(`The engine ended as ${lock.recovery?.ended} in mid-rollout.`, online)
     },
 
     /** From here on the release is the fleet's current one, and no cancel is taken any more; one that was is heeded. */

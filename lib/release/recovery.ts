@@ -1,6 +1,6 @@
 import type { Action } from './command.ts'
 import type { RolloutRecord } from './record.ts'
-import type { Lock, ServedRelease } from './state.ts'
+import type { Lock } from './state.ts'
 
 /** What is made of a rollout whose engine died. */
 export type Recovery =
@@ -35,9 +35,4 @@ const SWITCHING: readonly Action[] = ['activate', 'revert', 'catch-up']
 export function touchedTargets({ phases }: RolloutRecord): string[] {
   const touched = phases.filter(({ action }) => SWITCHING.includes(action)).flatMap(({ targets }) => targets)
   return [...new Set(touched)]
-}
-
-/** What the fleet shall serve after a recovery: what it served before; or the new one where it was that already. */
-export function isForward(current: string | null, { release }: ServedRelease): boolean {
-  return current === release
 }

@@ -89,6 +89,16 @@ describe('status', () => {
     expect(rollouts[0]?.id).toBe('20260101t120000z-00000000')
   })
 
+  it('shows them also when the fleet was asked many times since', async () => {
+    const bucket = await startBucket()
+    await store(bucket, ended(rollout('r1'), 'done'))
+    for (let index = 0; index < 20; index++) {
+      await store(bucket, ended({ ...rollout(`refresh-${index}`, 10 + index), action: 'refresh' }, 'done'))
+    }
+    const { rollouts } = await readStatus(bucket, SCOPE)
+    expect(rollouts.map(({ id }) => id)).toEqual(['r1'])
+  })
+
   it('fits a narrow terminal by shortening who asked', async () => {
     const bucket = await startBucket()
     const record = ended({ ...rollout('r1'), requestedBy: `upload of ${'x'.repeat(60)}` }, 'superseded')

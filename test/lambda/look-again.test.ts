@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { lookAgain } from '../../lambda/look-again.ts'
 import { requestForDrop } from '../../lambda/request-for-drop.ts'
 import { uploadsOf } from '../../lambda/storage-event.ts'
+import type { ObjectStore } from '../../lib/aws/object-store.ts'
 import type { RolloutEngine } from '../../lib/aws/rollout-engine.ts'
 import { readManifest } from '../../lib/bundle/read-manifest.ts'
 import { sha256 } from '../../lib/release/digest.ts'
@@ -179,6 +180,25 @@ describe('look again', () => {
       expect(await record(id)).toMatchObject({ outcome: 'failed', reason: expect.stringContaining(ended) })
     },
   )
+
+  it('closes the record of a dead rollout also when its last step wrote between reading and writing', async () => {
+    const id = await ask('one', await upload())
+    await look()
+    engine.started.set(`1-${id}`, 'FAILED')
+    const key = rolloutKey(scope, id)
+    let lateWrites = 0
+    const replace: ObjectStore['replace'] = async (written, body, eTag) => {
+      if (written === key && lateWrites++ === 0) {
+        const known = await bucket.store.readText(key)
+        await bucket.store.replace(key, `${known?.body}\n`, known?.eTag)
+      }
+      return bucket.store.replace(written, body, eTag)
+    }
+    await lookAgain({ store: { ...bucket.store, replace }, engine, fleetLooker }, scope)
+    expect(lateWrites).toBe(2)
+    expect((await record(id)).outcome).toBe('failed')
+    expect((await state()).lock).toBeNull()
+  })
 
   it('refuses a request for bytes that were overwritten, and starts nothing', async () => {
     const artifacts = await upload()

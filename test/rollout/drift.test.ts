@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { writeFleetReport } from '../../lambda/fleet-report-store.ts'
+import { latestWords } from '../../lib/cli/fleet-table.ts'
+import { readStatus } from '../../lib/cli/status.ts'
 import { fleetReport } from '../../lib/release/fleet-report.ts'
 import { fleetKey } from '../../lib/release/keys.ts'
 import { type Machine, openMachine, SCOPE } from './machine.ts'
@@ -68,6 +70,20 @@ describe('a look at the fleet', () => {
     expect(await machine.record(id)).toMatchObject({ outcome: 'done', action: 'refresh' })
     await machine.settle()
     expect((await machine.record(second.id)).outcome).toBe('done')
+  })
+
+  it('that began before a rollout is no news to what that rollout has seen', async () => {
+    const machine = await openMachine({ targets: 2, policy: { waves: ['100%'], bakeSeconds: 0 } })
+    await machine.rollOut('1')
+    machine.fleet.target('i-2').seconds.status = 45
+    await machine.lookAtFleet()
+    await machine.pass(4)
+    const { release } = await machine.publish('2')
+    await machine.settle()
+    await machine.pass(200, async () => (await report(machine)) !== undefined)
+    const { rollouts, fleet } = await readStatus(machine.store, SCOPE)
+    expect(fleet?.targets['i-1']?.release).not.toBe(release)
+    expect(latestWords(fleet, rollouts)['i-1']?.release).toBe(release)
   })
 
   it('never goes back in time, whichever of two is written last', async () => {

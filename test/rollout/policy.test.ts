@@ -140,7 +140,7 @@ describe('failures while activating', () => {
     await machine.settle()
     expect(await machine.record(id)).toMatchObject({
       outcome: 'failed',
-      reason: expect.stringContaining(`Going back failed too: 1 of 3 are not back on`),
+      reason: expect.stringContaining(`Going back failed too: 1 of 3 are not on`),
     })
   })
 })
@@ -226,6 +226,21 @@ describe('a bake', () => {
     })
     expect(record.phases.map(({ name }) => name)).not.toContain('wave 2')
     expect(machine.fleet.targets().map(({ current }) => current)).toEqual(Array(3).fill(first.release))
+  })
+})
+
+describe('a fleet that is ill as a whole when its last bake ends', () => {
+  it('goes back, however many failures are allowed', async () => {
+    const policy = { waves: ['100%' as const], bakeSeconds: 60, maxActivateFailures: 2 }
+    const machine = await openMachine({ targets: 2, policy })
+    const first = await machine.rollOut('1')
+    const { id, release } = await machine.publish('2')
+    const isServed = () => machine.fleet.targets().every(({ current }) => current === release)
+    await machine.pass(600, isServed)
+    for (const target of machine.fleet.targets()) target.unhealthy.add(release)
+    await machine.settle()
+    expect((await machine.record(id)).outcome).toBe('rolled-back')
+    expect(machine.fleet.targets().map(({ current }) => current)).toEqual(Array(2).fill(first.release))
   })
 })
 

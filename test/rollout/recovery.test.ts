@@ -57,6 +57,56 @@ describe('an engine that dies', () => {
     expect((await machine.state()).lock).toBeNull()
   })
 
+  it('again and again leaves a fleet that a rollback brings to its current release', async () => {
+    const machine = await openMachine({ targets: 3, policy: { waves: [1, '100%'], bakeSeconds: 90 } })
+    await machine.rollOut('1')
+    const two = await machine.rollOut('2')
+    const three = await machine.publish('3')
+    await machine.pass(600, () => machine.fleet.target('i-1').current === three.release)
+    for (let tries = 0; tries < 4; tries++) await machine.endEngine()
+    await machine.settle()
+    expect((await machine.state()).inBetween).toBe('astray')
+    const id = await machine.ask({ action: 'rollback' })
+    await machine.settle()
+    expect(await machine.record(id)).toMatchObject({ outcome: 'done', release: two.release })
+    expect(served(machine)).toEqual(Array(3).fill(two.release))
+  })
+
+  it('after a migration leaves a record that says that the database stays migrated', async () => {
+    const machine = await openMachine({ targets: 3, policy: { waves: [1, '100%'], bakeSeconds: 90 } })
+    await machine.rollOut('1')
+    const { release } = await machine.upload('2')
+    machine.fleet.behave(release, { migrateSeconds: 5 })
+    const { id } = await machine.publish('2')
+    await machine.pass(600, () => machine.fleet.target('i-1').current === release)
+    await machine.endEngine()
+    await machine.settle()
+    expect(await machine.record(id)).toMatchObject({
+      outcome: 'rolled-back',
+      reason: expect.stringContaining(`The database stays migrated to ${release}`),
+    })
+  })
+
+  it('between both writes of its end leaves a stop a stop', async () => {
+    const machine = await openMachine({
+      targets: 3,
+      policy: { waves: [1, '100%'], onFailure: 'stop', bakeSeconds: 0 },
+    })
+    await machine.rollOut('1')
+    const { release } = await machine.upload('2')
+    machine.fleet.target('i-3').unhealthy.add(release)
+    const { id } = await machine.publish('2')
+    await machine.pass(600, () => machine.fleet.target('i-1').current === release)
+    machine.onS3((method, path) =>
+      method === 'PUT' && path.endsWith('state.json') ? 'throttled' : undefined,
+    )
+    await machine.pass(600, async () => (await machine.record(id)).outcome === 'stopped')
+    machine.onS3(() => undefined)
+    await machine.endEngine()
+    await machine.settle()
+    expect((await machine.state()).lock).toMatchObject({ isStopped: true })
+  })
+
   it('before it switched anything is only recorded', async () => {
     const machine = await openMachine({ targets: 3 })
     const first = await machine.rollOut('1')

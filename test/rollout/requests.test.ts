@@ -73,12 +73,74 @@ describe('a rollback', () => {
     expect(machine.fleet.database).toHaveLength(1)
   })
 
+  it('past a migration that may still be running wants that, too', async () => {
+    const machine = await openMachine({
+      targets: 3,
+      policy: { waves: ['100%'], bakeSeconds: 0, migrateSeconds: 60 },
+    })
+    await machine.rollOut('1')
+    const two = await machine.rollOut('2')
+    const { release } = await machine.upload('3')
+    machine.fleet.behave(release, { migrateSeconds: 5000 })
+    expect((await machine.rollOut('3')).record.outcome).toBe('failed')
+    expect(await rollBack(machine)).toMatchObject({
+      outcome: 'refused',
+      reason: expect.stringContaining(`${release} may still be migrating it on i-1`),
+    })
+    expect(served(machine)).toEqual(Array(3).fill(two.release))
+  })
+
+  it('whose target could not prepare leads to the same release again', async () => {
+    const machine = await openMachine({ targets: 3, policy: { waves: ['100%'], bakeSeconds: 0 } })
+    await machine.rollOut('1')
+    const two = await machine.rollOut('2')
+    await machine.rollOut('3')
+    machine.fleet.target('i-3').fails.prepare = 'disk full'
+    expect(await rollBack(machine)).toMatchObject({ outcome: 'failed', release: two.release })
+    delete machine.fleet.target('i-3').fails.prepare
+    expect(await rollBack(machine)).toMatchObject({ outcome: 'done', release: two.release })
+  })
+
   it('takes seconds: the release is still on the targets', async () => {
     const machine = await openMachine({ targets: 3, policy: { waves: ['100%'], bakeSeconds: 0 } })
     await machine.rollOut('1')
     await machine.rollOut('2')
     const { startedAt, endedAt = '' } = await rollBack(machine)
     expect(Date.parse(endedAt) - Date.parse(startedAt)).toBeLessThan(15_000)
+  })
+})
+
+describe('a rollback while the fleet is in between', () => {
+  it('goes to the current release, also when a release after the stop could not be prepared', async () => {
+    const machine = await openMachine({
+      targets: 3,
+      policy: { waves: [1, '100%'], onFailure: 'stop', bakeSeconds: 0 },
+    })
+    await machine.rollOut('1')
+    const two = await machine.rollOut('2')
+    const { release } = await machine.upload('3')
+    for (const id of ['i-2', 'i-3']) machine.fleet.target(id).unhealthy.add(release)
+    expect((await machine.rollOut('3')).record.outcome).toBe('stopped')
+    machine.fleet.target('i-3').fails.prepare = 'disk full'
+    expect((await machine.rollOut('4')).record.outcome).toBe('failed')
+    delete machine.fleet.target('i-3').fails.prepare
+    expect((await machine.state()).lock).toMatchObject({ isStopped: true })
+    expect(await rollBack(machine)).toMatchObject({ outcome: 'done', release: two.release })
+    expect(await machine.state()).toMatchObject({ lock: null, inBetween: null })
+  })
+
+  it('goes to the current release after going back had failed', async () => {
+    const machine = await openMachine({ targets: 3, policy: { waves: ['100%'], bakeSeconds: 0 } })
+    await machine.rollOut('1')
+    const two = await machine.rollOut('2')
+    const { release } = await machine.upload('3')
+    machine.fleet.target('i-2').unhealthy.add(release)
+    Object.assign(machine.fleet.target('i-1').fails, { revert: 'disk full', 'catch-up': 'disk full' })
+    expect((await machine.rollOut('3')).record).toMatchObject({ outcome: 'failed' })
+    expect((await machine.state()).inBetween).toBe('astray')
+    for (const action of ['revert', 'catch-up']) delete machine.fleet.target('i-1').fails[action]
+    expect(await rollBack(machine)).toMatchObject({ outcome: 'done', release: two.release })
+    expect(served(machine)).toEqual(Array(3).fill(two.release))
   })
 })
 
@@ -98,6 +160,21 @@ describe('a repair', () => {
     })
     expect(served(machine)).toEqual(Array(3).fill(release))
     expect(machine.fleet.database).toHaveLength(1)
+  })
+
+  it('that fails tells who is not on the current release, which stays what it is', async () => {
+    const machine = await openMachine({ targets: 3, policy: { waves: ['100%'], bakeSeconds: 0 } })
+    const one = await machine.rollOut('1')
+    const ill = machine.fleet.target('i-2')
+    ill.current = 'somethingelse'
+    Object.assign(ill.fails, { activate: 'disk full', 'catch-up': 'disk full' })
+    const id = await machine.ask({ action: 'repair' })
+    await machine.settle()
+    const { outcome, reason } = await machine.record(id)
+    expect(outcome).toBe('failed')
+    expect(reason).toMatch(/disk full.* 1 of 3 are not on .*: i-2 serves somethingelse\.$/)
+    expect(reason).not.toContain('Going back')
+    expect(await machine.state()).toMatchObject({ current: { release: one.release }, failed: [] })
   })
 })
 
@@ -140,6 +217,36 @@ describe('a cancel', () => {
     })
     expect(served(machine)).toEqual(Array(3).fill(first.release))
     expect(await machine.state()).toMatchObject({ lock: null, failed: [] })
+  })
+
+  it('during the last wave is heeded, also where no bake follows', async () => {
+    const machine = await openMachine({ targets: 3, policy: { waves: [1, '100%'], bakeSeconds: 0 } })
+    const first = await machine.rollOut('1')
+    const second = await machine.publish('2')
+    machine.fleet.target('i-3').seconds.activate = 30
+    await machine.pass(600, () => machine.fleet.target('i-2').current === second.release)
+    const id = await machine.ask({ action: 'cancel', rollout: second.id, revert: true })
+    await machine.settle()
+    expect((await machine.record(id)).outcome).toBe('done')
+    expect((await machine.record(second.id)).outcome).toBe('rolled-back')
+    expect(served(machine)).toEqual(Array(3).fill(first.release))
+  })
+
+  it('comes too late, and is told so, once the whole fleet serves the release', async () => {
+    const machine = await openMachine({ targets: 2, policy: { waves: ['100%'], bakeSeconds: 0 } })
+    await machine.rollOut('1')
+    const second = await machine.publish('2')
+    const isServed = async () => (await machine.state()).current?.release === second.release
+    await machine.pass(600, () => machine.fleet.target('i-2').current === second.release)
+    machine.fleet.add('i-3').seconds['catch-up'] = 300
+    await machine.pass(600, isServed)
+    const id = await machine.ask({ action: 'cancel', rollout: second.id })
+    await machine.settle()
+    expect(await machine.record(id)).toMatchObject({
+      outcome: 'refused',
+      reason: expect.stringContaining('has the whole fleet on its release already'),
+    })
+    expect((await machine.record(second.id)).outcome).toBe('done')
   })
 
   it('is for the rollout that it names and for no other', async () => {
