@@ -235,9 +235,9 @@ describe('a fleet that is ill as a whole when its last bake ends', () => {
     const machine = await openMachine({ targets: 2, policy })
     const first = await machine.rollOut('1')
     const { id, release } = await machine.publish('2')
-    const isServed = () => machine.fleet.targets().every(({ current }) => current === release)
-    await machine.pass(600, isServed)
-    for (const target of machine.fleet.targets()) target.unhealthy.add(release)
+    const { targets } = machine.fleet
+    await machine.pass(600, () => targets().every((target) => target.current === release && target.isProven))
+    for (const target of targets()) target.unhealthy.add(release)
     await machine.settle()
     expect((await machine.record(id)).outcome).toBe('rolled-back')
     expect(machine.fleet.targets().map(({ current }) => current)).toEqual(Array(2).fill(first.release))
