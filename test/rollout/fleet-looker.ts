@@ -1,20 +1,21 @@
 import { askFleet } from '../../lambda/ask-fleet.ts'
 import { writeFleetReport } from '../../lambda/fleet-report-store.ts'
-import { askingClient, sendingClient } from '../../lambda/ssm-clients.ts'
 import { listFleet, listGone } from '../../lib/aws/fleet-directory.ts'
 import type { FleetLooker } from '../../lib/aws/fleet-looker.ts'
-import type { ObjectStore } from '../../lib/aws/object-store.ts'
 import { runCommand } from '../../lib/aws/run-command.ts'
 import { documentName } from '../../lib/release/names.ts'
+import type { MachineCloud } from './machine-cloud.ts'
 import { SCOPE, TAGS } from './machine-settings.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 
 /** What the function does that asks a fleet; between its looks at the answers, virtual time passes. */
-export function openFleetLooker(store: ObjectStore, clock: VirtualClock): FleetLooker & { close(): void } {
+export function openFleetLooker(
+  { store, ssm }: Pick<MachineCloud, 'store' | 'ssm'>,
+  clock: VirtualClock,
+): FleetLooker & { close(): void } {
   const life = new AbortController()
   const look = async () => {
-    const ssm = askingClient()
-    const commands = runCommand(ssm, sendingClient())
+    const commands = runCommand(ssm.asking, ssm.sending)
     const found = await askFleet({
       commands: {
         pinDocument: (name) => clock.during(commands.pinDocument(name)),
@@ -23,8 +24,8 @@ export function openFleetLooker(store: ObjectStore, clock: VirtualClock): FleetL
         invocations: (ids) => clock.during(commands.invocations(ids)),
       },
       document: documentName(SCOPE.environment, SCOPE.app),
-      listFleet: () => clock.during(listFleet(ssm, TAGS)),
-      listGone: (targets) => clock.during(listGone(ssm, targets)),
+      listFleet: () => clock.during(listFleet(ssm.asking, TAGS)),
+      listGone: (targets) => clock.during(listGone(ssm.asking, targets)),
       pause: (seconds) => clock.sleepUntil(new Date(Date.now() + seconds * 1000), life.signal),
     })
     await clock.during(writeFleetReport(store, SCOPE, found))

@@ -1,4 +1,5 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { askingClient, sendingClient } from '../../lambda/ssm-clients.ts'
 import { s3Client } from '../../lib/aws/clients.ts'
 import { objectStore } from '../../lib/aws/object-store.ts'
 import type { FleetPolicy } from '../../lib/release/fleet.ts'
@@ -64,15 +65,17 @@ export async function openMachineCloud({ directory, policy, ssm }: CloudOptions)
     })
   }
   enter('user/test')
-  const client = s3Client()
-  // Who it is, it asks the environment at its first call otherwise.
-  await client.config.credentials()
+  const others = { s3: s3Client(), ssm: askingClient(), sender: sendingClient() }
+  // Who they are, they ask the environment at their first call otherwise.
+  for (const client of Object.values(others)) await client.config.credentials()
   enter(alive())
 
   return {
-    store: objectStore(client, BUCKET),
+    store: objectStore(others.s3, BUCKET),
+    /** Of another process, which lives on when the rollout's is killed. */
+    ssm: { asking: others.ssm, sending: others.sender },
     async put(key: string, body: Uint8Array) {
-      await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }))
+      await others.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }))
     },
     /** The process that lived is gone, and another one begins once all that had arrived is done. */
     killCaller() {

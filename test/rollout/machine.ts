@@ -47,7 +47,7 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
 
   const cloud = await openMachineCloud({ directory, policy, ssm: fleet.service })
   const { store, put } = cloud
-  const fleetLooker = openFleetLooker(store, clock)
+  const fleetLooker = openFleetLooker(cloud, clock)
   const look = () => lookAgain({ store, engine: engine.adapter, fleetLooker }, SCOPE)
   const engine = openMortalEngine({ directory, clock, cloud, onEnd: look })
   const upload = releaseUploads(directory, cloud)

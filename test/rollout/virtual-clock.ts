@@ -86,6 +86,8 @@ export class VirtualClock {
 
 function abandonment(signal: AbortSignal | undefined): Promise<never> {
   return new Promise((_, reject) => {
-    signal?.addEventListener('abort', () => reject(new Error('abandoned')), { once: true })
+    const abandon = () => reject(new Error('abandoned'))
+    if (signal?.aborted) return abandon()
+    signal?.addEventListener('abort', abandon, { once: true })
   })
 }
