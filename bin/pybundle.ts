@@ -34,6 +34,12 @@ addBundleCommands(program)
 addFleetCommands(program)
 addLocalCommand(program)
 
+// Whoever reads has had enough: pybundle status | head
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
+
 try {
   await program.parseAsync()
 } catch (error) {
