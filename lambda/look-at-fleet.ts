@@ -42,6 +42,5 @@ export async function handler(event: Partial<AppScope>): Promise<void> {
 }
 
 async function isAtWork(scope: AppScope): Promise<boolean> {
-  const { lock } = (await readState(store, scope)).state
-  return lock !== null && !lock.isStopped
+  return (await readState(store, scope)).state.lock !== null
 }

@@ -133,6 +133,8 @@ def catch_up(target, command):
         return done("the environment has no current release yet")
       if lock and lock["token"] == target.memory["token"] and not command.rollout:
         return done("left to the rollout that is at work on this target")
+      if state.get("inBetween") == "stopped" and target.current() and not command.rollout:
+        return done("left as it is: a rollout has stopped, and somebody has to decide")
       if target.serves(wanted["release"]):
         if not lock:
           load_program(target, "prepare").prune(target)

@@ -10,11 +10,11 @@ export interface CancelOptions extends AppOptions {
 /** Asks the rollout that runs to stop after the wave that is under way, or to bring the fleet back. */
 export async function cancel(options: CancelOptions): Promise<number> {
   const app = openApp(options)
-  const { lock } = await readAppState(app)
+  const { lock, inBetween } = await readAppState(app)
   const { environment } = options
-  if (lock?.isStopped) {
+  if (!lock && inBetween === 'stopped') {
     throw new UserError(
-      `Rollout ${lock.request} has stopped already. Bring its targets back with pybundle rollback --environment ${environment}, or publish a release.`,
+      `The rollout has stopped already. Bring its targets back with pybundle rollback --environment ${environment}, or publish a release.`,
     )
   }
   if (!lock) throw new UserError(`No rollout of ${app.scope.app} runs in ${environment}.`)

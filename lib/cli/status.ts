@@ -66,18 +66,25 @@ export function renderStatus(
   return [...head, ...told, ...targets].join('\n')
 }
 
+const IN_BETWEEN = {
+  stopped: 'stopped   targets stay as they are, until a release or pybundle rollback',
+  astray: 'astray    targets may differ: pybundle repair brings them together',
+}
+
 function situation({ lock, freeze, migration, failed, current, inBetween }: State): string[] {
-  const running = lock && `${lock.isStopped ? 'stopped ' : 'running '}  rollout ${lock.request}`
+  const running = lock && `running   rollout ${lock.request}`
   const open =
     migration && `migration of rollout ${migration.rollout} on ${migration.leader}: not known to have ended`
   const frozen =
     freeze && `frozen    ${freeze.until ? `until ${freeze.until}, ` : ''}by ${freeze.by}: ${freeze.reason}`
   const bad = failed.filter((release) => release !== current?.release).slice(0, 3)
-  const astray =
-    inBetween === 'astray' && 'astray    targets may differ: pybundle repair brings them together'
-  return [running, astray, open, frozen, bad.length > 0 && `failed    ${bad.join(', ')}`].filter(
-    (line) => line || false,
-  ) as string[]
+  return [
+    running,
+    inBetween && IN_BETWEEN[inBetween],
+    open,
+    frozen,
+    bad.length > 0 && `failed    ${bad.join(', ')}`,
+  ].filter((line) => line || false) as string[]
 }
 
 const COLORS: Partial<Record<Outcome, (text: string) => string>> = {

@@ -27,8 +27,9 @@ export type Next =
   | { do: 'apply'; request: string }
 
 /**
- * Settings first, in the order in which they came. One rollout at a time; of the waiting requests the newest is accepted. Those before it are superseded once
- * it has the lock, not earlier: it may be refused, or another look may give the lock to one of them.
+ * Settings first, in the order in which they came. One rollout at a time; of the waiting requests the newest is
+ * accepted. Those before it are superseded once it has the lock, not earlier: it may be refused, or another look may
+ * give the lock to one of them.
  */
 export function decideNext({ state: { lock }, waiting, owner }: Situation): Next {
   const [oldest] = waiting
@@ -36,10 +37,8 @@ export function decideNext({ state: { lock }, waiting, owner }: Situation): Next
     .sort(newestFirst)
     .reverse()
   if (oldest) return { do: 'apply', request: oldest.id }
-  if (lock && !lock.isStopped && !owner)
-    return { do: 'start owner', superseded: idsBefore(lock.request, waiting) }
-  if (lock && !lock.isStopped && owner)
-    return owner === 'RUNNING' ? { do: 'nothing' } : { do: 'recover', ended: owner }
+  if (lock && !owner) return { do: 'start owner', superseded: idsBefore(lock.request, waiting) }
+  if (lock && owner) return owner === 'RUNNING' ? { do: 'nothing' } : { do: 'recover', ended: owner }
   const [newest] = [...waiting].sort(newestFirst)
   return newest ? { do: 'accept', request: newest.id } : { do: 'nothing' }
 }

@@ -21,8 +21,12 @@ export function applySetting(state: State, asked: SettingRequest): Setting {
 function cancel(state: State, asked: Extract<SettingRequest, { action: 'cancel' }>): Setting {
   const { rollout, revert, id, requestedBy: by } = asked
   const { lock } = state
-  if (lock?.request !== rollout || lock.isStopped)
-    return { refusal: `Rollout ${rollout} does not run any more.` }
+  if (lock?.request !== rollout) return { refusal: `Rollout ${rollout} does not run any more.` }
+  if (lock.recovery) {
+    return {
+      refusal: `The engine of rollout ${rollout} has died: its fleet is being brought together already.`,
+    }
+  }
   if (state.good[0]?.token === lock.token) {
     return {
       refusal: `Rollout ${rollout} has the whole fleet on its release already; a rollback takes it back.`,
@@ -40,9 +44,7 @@ function confirmMigration(
 ): Setting {
   const { migration, lock } = state
   if (migration?.rollout !== rollout) return { refusal: `No migration of rollout ${rollout} is open.` }
-  if (lock && !lock.isStopped) {
-    return { refusal: `Rollout ${lock.request} is at work; confirm when it has ended.` }
-  }
+  if (lock) return { refusal: `Rollout ${lock.request} is at work; confirm when it has ended.` }
   // Whoever knows that it ended does not say that it changed nothing: a rollback asks.
   const migrated = ended
     ? [{ release: migration.release, token: state.token }, ...state.migrated]

@@ -17,8 +17,6 @@ const lock = z.object({
   isRepair: z.boolean().optional(),
   /** Asked for by a request while it runs; obeyed after the current wave. */
   cancel: z.object({ request: z.string(), by: z.string(), revert: z.boolean() }).optional(),
-  /** It ended with the fleet in between: catch-up leaves its targets alone until the next rollout. */
-  isStopped: z.boolean().optional(),
   /** It brings to an end what a dead engine left: the how-manyth try, and how that one ended. */
   recovery: z.object({ tries: z.number().int(), ended: z.string() }).optional(),
 })
@@ -63,7 +61,10 @@ export const state = z.object({
   /** Which rollouts changed the database, the latest first. */
   migrated: z.array(z.object({ release: z.string(), token: z.number().int() })).default([]),
   freeze: freeze.nullable().default(null),
-  /** Why targets may serve different releases: a stop that nobody is to undo, or a way back that did not succeed. */
+  /**
+   * Why targets may serve different releases: a stop, which catch-up leaves alone until somebody decides, or a way
+   * back that did not succeed.
+   */
   inBetween: z.enum(['stopped', 'astray']).nullable().default(null),
 })
 export type State = z.infer<typeof state>
@@ -96,14 +97,9 @@ function executionName(token: number, request: string): string {
   return `${token}-${request}`
 }
 
-/**
- * What is left of the lock when its rollout has ended, or never began. A stop that lasts keeps it: no rollout runs,
- * and nobody is brought anywhere by itself. Who told nobody to switch leaves the fleet as it was.
- */
+/** The rollout has ended, or never began. Who told nobody to switch leaves the fleet as in between as it was. */
 export function endLock(state: State, outcome: Outcome, hasTouched: boolean): State {
-  const inBetween = inBetweenAfter(state, outcome, hasTouched)
-  const isStopped = inBetween === 'stopped'
-  return { ...state, inBetween, lock: isStopped && state.lock ? { ...state.lock, isStopped } : null }
+  return { ...state, lock: null, inBetween: inBetweenAfter(state, outcome, hasTouched) }
 }
 
 function inBetweenAfter(state: State, outcome: Outcome, hasTouched: boolean): State['inBetween'] {

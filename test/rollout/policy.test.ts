@@ -110,7 +110,7 @@ describe('failures while activating', () => {
       reason: expect.stringContaining('Each target stays as it is'),
     })
     expect(served(machine)).toEqual([release, release, before.release, before.release, before.release])
-    expect(await machine.state()).toMatchObject({ lock: { isStopped: true } })
+    expect(await machine.state()).toMatchObject({ lock: null, inBetween: 'stopped' })
 
     const id = await machine.ask({ action: 'rollback' })
     await machine.settle()

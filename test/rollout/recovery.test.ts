@@ -34,6 +34,17 @@ describe('an engine that dies', () => {
     expect((await machine.record(second.id)).outcome).toBe('rolled-back')
   })
 
+  it('is brought to an end by another one, which nobody cancels', async () => {
+    const { machine, first, second } = await diedInMidWave()
+    const id = await machine.ask({ action: 'cancel', rollout: second.id })
+    await machine.settle()
+    expect(await machine.record(id)).toMatchObject({
+      outcome: 'refused',
+      reason: expect.stringContaining('is being brought together already'),
+    })
+    expect(served(machine)).toEqual(Array(3).fill(first.release))
+  })
+
   it('leaves commands that the next one does not take for its own', async () => {
     const { machine, first } = await diedInMidWave()
     machine.fleet.target('i-1').seconds.activate = 20
@@ -104,7 +115,7 @@ describe('an engine that dies', () => {
     machine.onS3(() => undefined)
     await machine.endEngine()
     await machine.settle()
-    expect((await machine.state()).lock).toMatchObject({ isStopped: true })
+    expect(await machine.state()).toMatchObject({ lock: null, inBetween: 'stopped' })
   })
 
   it('before it switched anything is only recorded', async () => {

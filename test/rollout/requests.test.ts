@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type Machine, openMachine } from './machine.ts'
+import { catchUp } from './walk-steps.ts'
 
 const served = (machine: Machine) => machine.fleet.targets().map(({ current }) => current)
 const three = () => openMachine({ targets: 3, policy: { waves: [1, '100%'], bakeSeconds: 90 } })
@@ -124,9 +125,28 @@ describe('a rollback while the fleet is in between', () => {
     machine.fleet.target('i-3').fails.prepare = 'disk full'
     expect((await machine.rollOut('4')).record.outcome).toBe('failed')
     delete machine.fleet.target('i-3').fails.prepare
-    expect((await machine.state()).lock).toMatchObject({ isStopped: true })
+    expect((await machine.state()).inBetween).toBe('stopped')
     expect(await rollBack(machine)).toMatchObject({ outcome: 'done', release: two.release })
     expect(await machine.state()).toMatchObject({ lock: null, inBetween: null })
+  })
+
+  it('finds a stop that catch-up has left alone, though a release came after it and told nobody', async () => {
+    const machine = await openMachine({
+      targets: 3,
+      policy: { waves: [2, '100%'], onFailure: 'stop', bakeSeconds: 0 },
+    })
+    const one = await machine.rollOut('1')
+    const { release } = await machine.upload('2')
+    machine.fleet.target('i-3').unhealthy.add(release)
+    expect((await machine.rollOut('2')).record.outcome).toBe('stopped')
+    // Who failed is told first.
+    machine.fleet.target('i-3').fails.prepare = 'disk full'
+    expect((await machine.rollOut('3')).record.outcome).toBe('failed')
+    delete machine.fleet.target('i-3').fails.prepare
+    await catchUp({ machine, terminated: new Set() })
+    expect(served(machine)).toEqual([release, release, one.release])
+    expect(await rollBack(machine)).toMatchObject({ outcome: 'done', release: one.release })
+    expect(served(machine)).toEqual(Array(3).fill(one.release))
   })
 
   it('goes to the current release after going back had failed', async () => {

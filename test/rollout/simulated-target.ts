@@ -225,9 +225,10 @@ export class SimulatedTarget {
 
   async #catchUp({ rollout, token }: Told): Promise<Decided> {
     for (;;) {
-      const { current, lock } = await this.#surroundings.readState()
+      const { current, lock, inBetween } = await this.#surroundings.readState()
       if (!current) return done('the environment has no current release yet')
       if (lock && lock.token === this.token && !rollout) return done('left to the rollout')
+      if (inBetween === 'stopped' && this.current && !rollout) return done('left as it is')
       if (this.#serves(current)) return done('serves the current release')
       if (!this.prepared.has(current.release)) await this.#work('prepare')
       this.prepared.add(current.release)

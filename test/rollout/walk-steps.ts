@@ -172,7 +172,7 @@ export const walkStep: fc.Arbitrary<WalkStep> = fc.oneof(
 )
 
 /** As the association tells them to, every half hour. */
-export async function catchUp({ machine, terminated }: Walk): Promise<void> {
+export async function catchUp({ machine, terminated }: Pick<Walk, 'machine' | 'terminated'>): Promise<void> {
   const told = { action: 'catch-up', release: '', token: 0, rollout: '' }
   for (const { id } of machine.fleet.targets()) {
     if (terminated.has(id) || !machine.fleet.isOn(id)) continue

@@ -86,6 +86,18 @@ describe('catch-up', () => {
     expect(verdict).toMatchObject({ outcome: 'done', current: good.id })
   })
 
+  it('leaves what serves anything alone while a stopped rollout is, whatever has the lock since', async () => {
+    const release = await workshop.publishApp({ says: 'of a rollout that stopped' })
+    await target.deploy(release, 48)
+    serve(good, 49, { inBetween: 'stopped' })
+    const { verdict } = await target.run('catch-up', undefined, { token: 0 })
+    expect(verdict).toMatchObject({ outcome: 'done', current: release.id })
+    const { verdict: later } = await (await workshop.newServingTarget()).run('catch-up', undefined, {
+      token: 0,
+    })
+    expect(later).toMatchObject({ outcome: 'done', current: good.id })
+  })
+
   it('does nothing before the first rollout', async () => {
     target.setState({})
     const { verdict } = await target.run('catch-up', undefined, { token: 0 })
