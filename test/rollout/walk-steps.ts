@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { expect } from 'vitest'
 import type { Machine } from './machine.ts'
 
 /** What a walk knows beside the machine. */
@@ -25,11 +26,12 @@ async function publishRelease(
   text: string,
   behaviour: (typeof FLAWS)[keyof typeof FLAWS],
   wish: Record<string, unknown> = { action: 'deploy' },
-): Promise<void> {
+): Promise<string> {
   const { release, ...artifacts } = await machine.clock.during(machine.upload(text))
   releases.add(release)
   machine.fleet.behave(release, behaviour)
   await machine.ask({ ...wish, ...artifacts })
+  return release
 }
 
 const TARGETS = ['i-1', 'i-2', 'i-3']
@@ -67,6 +69,19 @@ const collision = fc.constantFrom('FAILED', 'STOPPED').map((ended) =>
     await machine.endEngine(ended)
     await publishRelease(walk, 'the other, migrating', FLAWS.migrating)
     await machine.pass(60)
+  }),
+)
+
+/** Rare by chance, too: a fleet that is in between on purpose when its targets catch up. */
+const stop = fc.constant(
+  step('a release is cancelled in its first bake, and the targets catch up', async (walk) => {
+    const { machine } = walk
+    const release = await publishRelease(walk, 'half-way, sound', FLAWS.sound)
+    const rollout = (await machine.state()).lock?.request
+    await machine.pass(300, () => machine.fleet.targets().some(({ current }) => current === release))
+    if (rollout) await machine.ask({ action: 'cancel', rollout, revert: false })
+    await machine.pass(300, async () => (await machine.state()).lock === null)
+    await catchUpUnlessStopped(walk)
   }),
 )
 
@@ -157,7 +172,7 @@ const time = fc.oneof(
         Promise.all(Array.from({ length: times }, () => machine.lookAgain())),
       ),
     ),
-  fc.constant(step('the targets catch up', catchUp)),
+  fc.constant(step('the targets catch up', catchUpUnlessStopped)),
 )
 
 /** Mostly releases and time: a walk in which everything breaks at once goes nowhere. */
@@ -169,7 +184,19 @@ export const walkStep: fc.Arbitrary<WalkStep> = fc.oneof(
   { weight: 2, arbitrary: engineFaults },
   { weight: 1, arbitrary: serviceFaults },
   { weight: 1, arbitrary: collision },
+  { weight: 1, arbitrary: stop },
 )
+
+/** What a stopped rollout has left as it is stays so. */
+async function catchUpUnlessStopped(walk: Walk): Promise<void> {
+  const { machine } = walk
+  const { lock, inBetween } = await machine.state()
+  const before = machine.fleet.targets().map(({ current }) => current)
+  await catchUp(walk)
+  if (lock || inBetween !== 'stopped') return
+  const after = machine.fleet.targets().map(({ current }, at) => before[at] && current)
+  expect(after, 'what is left as it is').toEqual(before)
+}
 
 /** As the association tells them to, every half hour. */
 export async function catchUp({ machine, terminated }: Pick<Walk, 'machine' | 'terminated'>): Promise<void> {
