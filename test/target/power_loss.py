@@ -31,7 +31,10 @@ def note_synced(durable, folder, descriptor=None):
     hold(synced, number, 0)
     for name in disk[number].get("entries", ()):
       hold(os.path.join(synced, name), disk[number]["entries"][name])
-  pathlib.Path(durable).write_bytes(pickle.dumps(disk))
+  # Whoever is ended while it writes leaves what was durable before.
+  beside = pathlib.Path("%s.%d" % (durable, os.getpid()))
+  beside.write_bytes(pickle.dumps(disk))
+  beside.replace(durable)
 
 
 def hold(path, number, flags=os.O_NOFOLLOW):
