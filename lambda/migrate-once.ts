@@ -10,7 +10,7 @@ import {
   readMigration,
   unknownMigration,
 } from '../lib/release/migration.ts'
-import { secondsToNextLook } from '../lib/release/progress.ts'
+import { secondsToNextAsking } from '../lib/release/progress.ts'
 import { releaseRecord } from '../lib/release/release.ts'
 import type { OpenMigration } from '../lib/release/state.ts'
 import type { Verdict } from '../lib/release/verdict.ts'
@@ -77,12 +77,14 @@ async function endEarlier(scene: Scene, open: OpenMigration): Promise<Failure> {
 /** Starts or follows a migration until its leader says that it has ended. One of before may have failed. */
 async function runMigration(scene: Scene, open: OpenMigration, phase: string): Promise<Failure> {
   const { context, effects, ground, input } = scene
+  const { migrateSeconds } = effects.policy
   const as = { rollout: open.rollout, release: open.release }
   let hasBegun = open.hasBegun ?? false
   let waited = 0
   for (let asked = 1; ; asked++) {
     const name = asked === 1 ? phase : `${phase}, asked ${asked} times`
     const asking = { name, phase, targets: [open.leader], action: 'migrate' as const, as }
+    const askedAt = waited
     const { only, seconds } = await effects.run(ground, { ...asking, waitedSeconds: waited })
     const end = only ? readMigration(only, hasBegun) : 'unknown'
     waited += seconds
@@ -98,8 +100,9 @@ async function runMigration(scene: Scene, open: OpenMigration, phase: string): P
       const isKnown = end !== 'interrupted' && end !== 'unknown'
       return isKnown && open.rollout !== input.rollout ? {} : settled
     }
-    if (waited >= effects.policy.migrateSeconds) return { failure: stillMigrating(open, effects.policy) }
-    const pause = secondsToNextLook(waited)
+    // What it said is as old as the question: it may have ended while the answer was waited for.
+    if (askedAt >= migrateSeconds) return { failure: stillMigrating(open, effects.policy) }
+    const pause = Math.max(1, Math.min(secondsToNextAsking(waited), migrateSeconds - waited))
     await context.wait(`wait for ${name}`, { seconds: pause })
     waited += pause
   }

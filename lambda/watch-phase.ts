@@ -14,6 +14,8 @@ interface Watch {
   failedLooks: number
 }
 
+/** Who asks a target how something long stands has its answer after seconds, however long that has lasted. */
+const SOON_SECONDS = 5
 /** So many failed looks in a row end the rollout; a throttled minute does not. */
 const FAILED_LOOKS = 20
 /** Who is silent for longer may be gone; so many are asked about at each look. */
@@ -29,7 +31,9 @@ export async function watchPhase(
 ): Promise<number> {
   const refused = new Set(sent.refused)
   const reached = phase.targets.flatMap((target, index) => (refused.has(target) ? [] : [index]))
-  const nextLook = (waited: number) => secondsToNextLook(waited === 0 ? 0 : phase.waitedSeconds + waited)
+  const pace = (waited: number) => secondsToNextLook(waited === 0 ? 0 : phase.waitedSeconds + waited)
+  const nextLook = (waited: number) =>
+    waited === pace(0) ? Math.min(SOON_SECONDS, pace(waited)) : pace(waited)
   const { waitedSeconds } = await context.waitForCondition(
     `watch ${phase.name}`,
     // A check that throws is not retried by the SDK but ends the execution: failures are counted instead.
@@ -55,7 +59,8 @@ export async function watchPhase(
           : { shouldContinue: true, delay: { seconds: nextLook(waited) } },
     },
   )
-  return waitedSeconds
+  // The first look is counted as a second, and waited for nothing.
+  return waitedSeconds - pace(0)
 }
 
 /** One look at a fleet costs a call, and one more for each command of which more targets have answered. */

@@ -1,5 +1,5 @@
 import { type FleetPolicy, IDS_PER_CALL, paceOf } from './fleet.ts'
-import { bakeLooks, looksWithin, secondsToNextLook } from './progress.ts'
+import { bakeLooks, looksWithin, secondsToNextAsking } from './progress.ts'
 
 /** What a durable execution may have in all; a look and a try again are one, too. */
 export const MOST_OPERATIONS = 3000
@@ -70,13 +70,14 @@ function bakeOperations(seconds: number, check: number): number {
 }
 
 /**
- * Whoever migrates is asked again and again: a phase and a pause. Who answers at once is asked most often, for
- * the other looks of an asking take as long as its pause; the last asking may take all the time it has.
+ * Whoever migrates is asked again and again: a phase and a pause, the last time when its time is over. Who answers
+ * at once, or at the second look, is asked most often, for the other looks of an asking take as long as its pause; the
+ * last asking may take all the time it has.
  */
 function migrationOperations(migrateSeconds: number, longestSeconds: number): number {
-  const asking = phaseOperations(1) + 1
+  const asking = phaseOperations(1) + 2
   const notes = 2
-  let askings = 1
-  for (let waited = 1; waited < migrateSeconds; waited += secondsToNextLook(waited) + 1) askings++
+  let askings = 2
+  for (let waited = 1; waited < migrateSeconds; waited += secondsToNextAsking(waited)) askings++
   return notes + asking * askings + looksWithin(longestSeconds)
 }

@@ -115,6 +115,11 @@ export function secondsToNextLook(waitedSeconds: number): number {
   return Math.max(1, Math.ceil(waitedSeconds / 10))
 }
 
+/** A target that is asked how something stands costs more operations than a look at an answer. */
+export function secondsToNextAsking(waitedSeconds: number): number {
+  return Math.max(2, Math.ceil(waitedSeconds / 7))
+}
+
 /** How many looks there are until so much time has passed. */
 export function looksWithin(seconds: number): number {
   let looks = 0

@@ -175,6 +175,21 @@ describe('a migration', () => {
     expect(machine.fleet.database).toHaveLength(1)
   })
 
+  it.each([
+    [2, 990],
+    [40, 970],
+    [40, 999],
+  ])(
+    'is in time until the last moment, also where its leader takes %s s to say so: %s of 1,000 s',
+    async (answers, seconds) => {
+      const rollout = await migrating(seconds)
+      rollout.machine.policy({ migrateSeconds: 1000 })
+      rollout.machine.fleet.target('i-1').seconds.migrate = answers
+      await rollout.machine.settle()
+      expect(await rollout.machine.record(rollout.id)).toMatchObject({ outcome: 'done' })
+    },
+  )
+
   it('that takes longer than it may is never joined by another one', async () => {
     const rollout = await migrating(5000)
     const { machine, id } = rollout
