@@ -58,14 +58,14 @@ export async function makeWithPip(python: string, bundle: Buffer, venv: string, 
   await run(join(venv, 'bin/python'), [join(work, 'pip/pip'), ...install, ...from], options)
 }
 
-/** Each file with its mode and content, each link with where it leads; bytecode aside. */
-export function listing(folder: string, below = folder): Record<string, string> {
+/** Each file with its mode and content, each link with where it leads; bytecode aside, and what is named. */
+export function listing(folder: string, without = ['.ready'], below = folder): Record<string, string> {
   const found: Record<string, string> = {}
   for (const name of readdirSync(below)) {
     const path = join(below, name)
+    if (name === '__pycache__' || without.includes(relative(folder, path))) continue
     const status = lstatSync(path)
-    if (name === '__pycache__' || path === join(folder, '.ready')) continue
-    if (status.isDirectory()) Object.assign(found, listing(folder, path))
+    if (status.isDirectory()) Object.assign(found, listing(folder, without, path))
     else
       found[relative(folder, path)] = status.isSymbolicLink()
         ? readlinkSync(path)
