@@ -3,7 +3,7 @@ import { type CredentialStore, openCredentialStore } from './credentials.ts'
 import { createEventBus } from './events/event-bus.ts'
 import { interestedFunctions, storageEvent } from './events/storage-notifications.ts'
 import { type CloudTarget, type FleetScope, Fleets } from './fleets.ts'
-import { startEndpoint } from './http/endpoint.ts'
+import { type ObservedCall, startEndpoint } from './http/endpoint.ts'
 import { openLambda } from './lambda/lambda.ts'
 import { openProcessRecord } from './process-record.ts'
 import { createS3Service, type ObjectCreated } from './s3/service.ts'
@@ -32,6 +32,8 @@ export interface CloudOptions {
   sandbox?: SandboxChoice
   /** When, how often and in which order events reach functions: at once and once, unless a test wants it otherwise. */
   deliver?: Deliver
+  /** Sees each call of an AWS service. */
+  onCall?: ((call: ObservedCall) => void) | undefined
 }
 
 export type Deliver = (send: () => void) => void
@@ -71,10 +73,12 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   for (const { name, isVersioned } of stack.buckets) await s3.createBucket(name, { versioned: isVersioned })
 
   const services = { s3, lambda: lambda.service, ...ssm.services }
-  const endpoint = await startEndpoint({ port, credentials, services }).catch((error) => {
-    giveBack()
-    throw error
-  })
+  const endpoint = await startEndpoint({ port, credentials, services, onCall: options.onCall }).catch(
+    (error) => {
+      giveBack()
+      throw error
+    },
+  )
   url = endpoint.url
   const stop = async () => {
     bus.close()

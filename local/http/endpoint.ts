@@ -3,10 +3,17 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { CredentialStore } from '../credentials.ts'
 import { claimedService } from './claimed-signature.ts'
 import { LOOPBACK, listen } from './listen.ts'
-import { refuseAsJson, type Service, ServiceError } from './service.ts'
+import { type ObservedCall, refuseAsJson, type Service, ServiceError } from './service.ts'
 import { verifyRequest } from './signature.ts'
 
-export { readBody, type Service, ServiceError, type SignedRequest } from './service.ts'
+export {
+  type ObservedCall,
+  observed,
+  readBody,
+  type Service,
+  ServiceError,
+  type SignedRequest,
+} from './service.ts'
 
 export interface EndpointOptions {
   /** 0 lets the system choose a free one. */
@@ -15,6 +22,8 @@ export interface EndpointOptions {
   credentials: CredentialStore
   /** By the service's name in the credential scope of a signature: `s3`, `ssm`, `lambda`, ... */
   services: Record<string, Service>
+  /** Sees each call that a service knew, when it has been answered. */
+  onCall?: ((call: ObservedCall) => void) | undefined
 }
 
 export interface Endpoint {
@@ -56,7 +65,11 @@ async function answer(
     if (!service) {
       throw new ServiceError(404, 'UnknownOperationException', `The local cloud has no service "${name}".`)
     }
-    await service(request, response)
+    const { onCall } = options
+    const { principal, headers } = request
+    const observe =
+      onCall && ((call: object) => onCall({ service: name, principal, headers, ...call } as ObservedCall))
+    await service({ ...request, observe }, response)
   } catch (error) {
     refuse(raw, response, service, error)
   }

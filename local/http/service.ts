@@ -24,6 +24,36 @@ export interface SignedRequest {
   accessKeyId: string
   region: string
   raw: IncomingMessage
+  /** Where somebody watches what is called. */
+  observe?: ((call: Pick<ObservedCall, 'operation' | 'input' | 'output' | 'error'>) => void) | undefined
+}
+
+/** What was called, by whom, and what came of it, in the words of the SDK's models. */
+export interface ObservedCall {
+  /** The service's name in signatures: `s3`, `ssm`, ... */
+  service: string
+  principal: string
+  headers: IncomingHttpHeaders
+  operation: string
+  input: object
+  output?: object
+  error?: unknown
+}
+
+/** Does what an operation is to do; whoever watches sees it. */
+export async function observed<Output extends object>(
+  { observe }: SignedRequest,
+  { operation, input }: Pick<ObservedCall, 'operation' | 'input'>,
+  run: () => Output | Promise<Output>,
+): Promise<Output> {
+  try {
+    const output = await run()
+    observe?.({ operation, input, output })
+    return output
+  } catch (error) {
+    observe?.({ operation, input, error })
+    throw error
+  }
 }
 
 /** An error with the code and the status that AWS gives it. */

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Invoke$ } from '@aws-sdk/client-lambda'
 import { FromStringShapeDeserializer, ToStringShapeSerializer } from '@smithy/core/protocols'
 import { NormalizedSchema } from '@smithy/core/schema'
-import { readBody, type Service, ServiceError, type SignedRequest } from '../http/endpoint.ts'
+import { observed, readBody, type Service, ServiceError, type SignedRequest } from '../http/endpoint.ts'
 import { fromJson, JSON_SETTINGS, toJson } from '../http/json-codec.ts'
 
 /** An operation's schema as an SDK client exports it. */
@@ -29,7 +29,8 @@ export function restJsonService(operations: readonly Operation[]): Service {
     for (const { method, path, schema, run } of routes) {
       const labels = method === request.method ? path.exec(request.path) : null
       if (!labels) continue
-      const output = await run(await readInput(schema, request, labels.groups ?? {}))
+      const input = await readInput(schema, request, labels.groups ?? {})
+      const output = await observed(request, { operation: schema[2], input }, () => run(input))
       return writeOutput(schema, output, response)
     }
     const message = `The local cloud does not know ${request.method} ${request.path}.`

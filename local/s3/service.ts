@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
-import { readBody, type Service, ServiceError, type SignedRequest } from '../http/service.ts'
+import { observed, readBody, type Service, ServiceError, type SignedRequest } from '../http/service.ts'
 import { Buckets } from './buckets.ts'
 import type { Call, ObjectCreated } from './call.ts'
 import { announcedChecksum, checkAnnounced, checkContentMd5, startChecksum } from './checksums.ts'
@@ -61,7 +61,9 @@ async function answer(call: Call, response: ServerResponse): Promise<void> {
   const input = readParameters(operation.input, request, address)
   checkOwner(input.ExpectedBucketOwner, call.account)
   Object.assign(input, await readPayload(operation, request))
-  const output = await handler(input as never, call)
+  const output = await observed(request, { operation: operation.name, input }, () =>
+    handler(input as never, call),
+  )
   const status = '$status' in output ? Number(output.$status) : operation.status
   await writeOutput(operation.output, { ...output }, response, status)
 }

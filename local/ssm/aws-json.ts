@@ -1,6 +1,6 @@
 import type { SendCommand$ } from '@aws-sdk/client-ssm'
 import { fromJson, toJson } from '../http/json-codec.ts'
-import { readBody, type Service, ServiceError } from '../http/service.ts'
+import { observed, readBody, type Service, ServiceError } from '../http/service.ts'
 
 /** An operation's schema as an SDK client exports it. */
 type OperationSchema = typeof SendCommand$
@@ -39,7 +39,8 @@ export function agentOperation<Input extends object>(
 /** A server for AWS JSON 1.1, with the codec that the SDK's clients use. */
 export function awsJsonService(operations: readonly Operation[]): Service {
   const byName = new Map(operations.map((known) => [known.name, known]))
-  return async ({ headers, body, principal }, response) => {
+  return async (request, response) => {
+    const { headers, body, principal } = request
     const name = String(headers['x-amz-target'] ?? '').split('.')[1] ?? ''
     const found = byName.get(name)
     if (!found) {
@@ -52,7 +53,9 @@ export function awsJsonService(operations: readonly Operation[]): Service {
     const input = await readInput(found, (await readBody(body)).toString() || '{}')
     const gone = new AbortController()
     response.once('close', () => gone.abort())
-    const output = await found.run(input, { principal, gone: gone.signal })
+    const output = await observed(request, { operation: name, input }, () =>
+      found.run(input, { principal, gone: gone.signal }),
+    )
     response.writeHead(200, { 'content-type': 'application/x-amz-json-1.1' })
     response.end(writeOutput(found, output))
   }

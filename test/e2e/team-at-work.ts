@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { execa, type Options } from 'execa'
 import { type Cloud, type CloudOptions, startCloud } from '../../local/cloud.ts'
+import { type CredentialStore, openCredentialStore } from '../../local/credentials.ts'
 
 export const ROOT = resolve(import.meta.dirname, '../..')
 
@@ -14,6 +15,9 @@ export interface TeamOptions {
   /** In this process, unless the test wants to kill it. */
   start?: (options: CloudOptions) => Promise<Cloud>
   deliver?: NonNullable<CloudOptions['deliver']>
+  onCall?: NonNullable<CloudOptions['onCall']>
+  /** Who has keys of their own, beside the operator. */
+  users?: readonly string[]
 }
 
 /** A local cloud with a fleet, and a repository with guestbook in a subfolder of it. */
@@ -23,6 +27,8 @@ export async function teamAtWork({
   fleets,
   start = startCloud,
   deliver,
+  onCall,
+  users = [],
 }: TeamOptions) {
   const directory = await mkdtemp(join(tmpdir(), 'pybundle-e2e-'))
   const assembly = join(directory, 'cdk.out')
@@ -31,7 +37,8 @@ export async function teamAtWork({
   const own = fleets ? { PYBUNDLE_FLEETS_FILE: fleetsFile } : {}
   await execa(process.execPath, ['bin/app.ts'], { cwd: ROOT, env: { CDK_OUTDIR: assembly, ...own } })
   const place = { assembly, directory: join(directory, 'cloud'), port: 0 }
-  const cloud = await start({ ...place, ...(deliver && { deliver }) })
+  const keys = new Map(users.map((user) => [user, keysOf(openCredentialStore(place.directory), user)]))
+  const cloud = await start({ ...place, ...(deliver && { deliver }), ...(onCall && { onCall }) })
   const fleet = await cloud.startFleet({ environment, app: 'guestbook', count: targets })
   const repository = join(directory, 'repository')
   const app = join(repository, 'services', 'guestbook')
@@ -54,9 +61,13 @@ export async function teamAtWork({
     fleet,
     app,
     directory,
+    assembly,
     run,
     commit,
     pybundle: (...args: string[]) => run('node', [join(ROOT, 'bin/pybundle.mjs'), ...args]),
+    /** As somebody else than the operator. */
+    pybundleAs: (user: string, ...args: string[]) =>
+      run('node', [join(ROOT, 'bin/pybundle.mjs'), ...args], { env: { ...env, ...keys.get(user) } }),
     write: (file: string, content: string) => writeFile(join(app, file), content),
     async close() {
       await cloud.stop()
@@ -66,3 +77,9 @@ export async function teamAtWork({
 }
 
 export type TeamAtWork = Awaited<ReturnType<typeof teamAtWork>> & { cloud: Cloud }
+
+/** Issued before the local cloud starts, which reads then who has keys. */
+function keysOf(credentials: CredentialStore, user: string): Record<string, string> {
+  const { accessKeyId, secretAccessKey } = credentials.issue(`user/${user}`)
+  return { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey }
+}

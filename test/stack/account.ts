@@ -1,14 +1,19 @@
 import { runSimulation } from '@cloud-copilot/iam-simulate'
-import type { CfnElement, Stack } from 'aws-cdk-lib'
-import { Template } from 'aws-cdk-lib/assertions'
-import type { IConstruct } from 'constructs'
-import type { Resource } from '../../local/template/assembly.ts'
+import type { Template } from '../../local/template/assembly.ts'
 import { resolve } from '../../local/template/intrinsics.ts'
 import { nameResource } from '../../local/template/local-names.ts'
 
 const ACCOUNT = '123456789012'
-const REGION = 'eu-west-1'
+const REGION = 'us-east-1'
 const PSEUDO = { 'AWS::AccountId': ACCOUNT, 'AWS::Region': REGION, 'AWS::Partition': 'aws' }
+
+/** What AWS's own policies allow that functions have beside ours; those of logs are left out, as no call of ours is. */
+const MANAGED: Record<string, string[]> = {
+  AWSLambdaBasicDurableExecutionRolePolicy: [
+    'lambda:CheckpointDurableExecution',
+    'lambda:GetDurableExecutionState',
+  ],
+}
 
 /** A call as IAM sees it: what is done to what, and what the request says beside. */
 export interface Call {
@@ -17,57 +22,72 @@ export interface Call {
   context?: Record<string, string>
 }
 
-interface Holder {
-  PolicyDocument: object
+interface Policy {
+  PolicyDocument: { Statement: { Action: string | string[] }[] }
   Roles?: string[]
 }
 
-/** An account into which the stack was deployed, in which IAM is asked what its policies let whom do. */
-export function openAccount(stack: Stack) {
-  const template: Record<string, Resource> = Template.fromStack(stack).toJSON().Resources
-  const place = { region: REGION, account: ACCOUNT, stackName: stack.stackName }
+interface Role {
+  ManagedPolicyArns?: string[]
+}
+
+/** An account into which a template was deployed, in which IAM is asked what its policies let whom do. */
+export function openAccount({ Resources }: Pick<Template, 'Resources'>, stackName = 'Pybundle') {
+  const place = { region: REGION, account: ACCOUNT, stackName }
   const resources = new Map(
-    Object.entries(template).map(([id, resource]) => [id, nameResource(id, resource, place)]),
+    Object.entries(Resources).map(([id, resource]) => [id, nameResource(id, resource, place)]),
   )
-  const scope = { resources, pseudo: PSEUDO }
-  const idOf = (construct: IConstruct) =>
-    String(stack.resolve((construct.node.defaultChild as CfnElement).logicalId))
-  const properties = (id: string) => resolve(template[id]?.Properties ?? {}, scope) as Record<string, unknown>
-  const ofType = (type: string) =>
-    Object.keys(template)
-      .filter((id) => template[id]?.Type === type)
-      .map((id) => ({ id, arn: resources.get(id)?.attributes.Arn ?? '', properties: properties(id) }))
+  const ofType = <Properties>(type: string) =>
+    Object.entries(Resources)
+      .filter(([, resource]) => resource.Type === type)
+      .map(([id, resource]) => ({
+        id,
+        ref: resources.get(id)?.ref ?? '',
+        arn: resources.get(id)?.attributes.Arn ?? '',
+        properties: resolve(resource.Properties ?? {}, { resources, pseudo: PSEUDO }) as Properties,
+      }))
 
   const [bucket] = ofType('AWS::S3::Bucket')
-  const [key] = ofType('AWS::KMS::Key')
-  const [bucketPolicy] = ofType('AWS::S3::BucketPolicy')
+  const [bucketPolicy] = ofType<Policy>('AWS::S3::BucketPolicy')
+  const [key] = ofType<{ KeyPolicy: object }>('AWS::KMS::Key')
   const own = [
-    { arn: bucket?.arn ?? '', policy: bucketPolicy?.properties.PolicyDocument },
-    { arn: key?.arn ?? '', policy: key?.properties.KeyPolicy },
+    { arn: bucket?.arn, policy: bucketPolicy?.properties.PolicyDocument },
+    { arn: key?.arn, policy: key?.properties.KeyPolicy },
   ]
+  const policies = ofType<Policy>('AWS::IAM::Policy')
+  const managed = ofType<Policy>('AWS::IAM::ManagedPolicy')
 
   return {
     bucket: bucket?.arn ?? '',
     key: key?.arn ?? '',
-    arnOf: (construct: IConstruct) => resources.get(idOf(construct))?.attributes.Arn ?? '',
     arn: (service: string, resource: string) => `arn:aws:${service}:${REGION}:${ACCOUNT}:${resource}`,
     /** Each action that a policy of the stack names. */
-    actions: ['AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy', 'AWS::S3::BucketPolicy']
-      .flatMap((type) => ofType(type))
-      .map(({ properties: given }) => given.PolicyDocument as { Statement: { Action: string | string[] }[] })
-      .flatMap(({ Statement }) => Statement.flatMap(({ Action }) => Action)),
-    /** What a managed policy says, for people and instances to whom it is attached. */
-    policies: (construct: IConstruct) => [properties(idOf(construct)).PolicyDocument],
-    /** What the policies of a role say. */
-    policiesOfRole(role: IConstruct): unknown[] {
-      const name = resources.get(idOf(role))?.ref ?? ''
-      return ofType('AWS::IAM::Policy')
-        .map((policy) => policy.properties as unknown as Holder)
-        .filter(({ Roles }) => Roles?.includes(name))
-        .map(({ PolicyDocument }) => PolicyDocument)
+    actions: [...policies, ...managed, ...(bucketPolicy ? [bucketPolicy] : [])].flatMap(({ properties }) =>
+      properties.PolicyDocument.Statement.flatMap(({ Action }) => Action),
+    ),
+    /** What the stack's policy for these people or instances says. */
+    attached(environment: string, app: string, name: 'Publisher' | 'Viewer' | 'Target'): object[] {
+      const found = managed.filter(({ id }) => id.startsWith(`Access${environment}${app}${name}`))
+      if (found.length !== 1) throw new Error(`${found.length} policies ${name} of ${environment} and ${app}`)
+      return found.map(({ properties }) => properties.PolicyDocument)
     },
-    /** `Allowed`, `ExplicitlyDenied` or `ImplicitlyDenied`, as IAM evaluates them; a call that does not exist is an error. */
-    async decide(policies: readonly unknown[], { action, resource, context = {} }: Call): Promise<string> {
+    /** What a function may do, by the beginning of its role's logical id or by the role's name. */
+    ofRole(name: string): object[] {
+      const role = ofType<Role>('AWS::IAM::Role').find(({ id, ref }) => id.startsWith(name) || ref === name)
+      if (!role) throw new Error(`no role ${name}`)
+      const arns = JSON.stringify(role.properties.ManagedPolicyArns ?? [])
+      const actions = Object.keys(MANAGED).flatMap((known) =>
+        arns.includes(known) ? (MANAGED[known] ?? []) : [],
+      )
+      const byAws = { Version: '2012-10-17', Statement: { Effect: 'Allow', Action: actions, Resource: '*' } }
+      const ours = policies.filter(({ properties }) => properties.Roles?.includes(role.ref))
+      return [
+        ...ours.map(({ properties }) => properties.PolicyDocument),
+        ...(actions.length > 0 ? [byAws] : []),
+      ]
+    },
+    /** `Allowed`, `ExplicitlyDenied` or `ImplicitlyDenied`; a call that IAM does not know is an error. */
+    async decide(held: readonly object[], { action, resource, context = {} }: Call): Promise<string> {
       const result = await runSimulation(
         {
           request: {
@@ -76,14 +96,15 @@ export function openAccount(stack: Stack) {
             resource: { resource, accountId: ACCOUNT },
             contextVariables: { 'aws:SecureTransport': 'true', ...context },
           },
-          identityPolicies: policies.map((policy, index) => ({ name: String(index), policy })),
+          identityPolicies: held.map((policy, index) => ({ name: String(index), policy })),
           serviceControlPolicies: [],
           resourceControlPolicies: [],
-          resourcePolicy: own.find(({ arn }) => resource === arn || resource.startsWith(`${arn}/`))?.policy,
+          resourcePolicy: own.find(({ arn }) => arn && (resource === arn || resource.startsWith(`${arn}/`)))
+            ?.policy,
         },
         {},
       )
-      if (result.resultType === 'error') throw new Error(JSON.stringify(result.errors))
+      if (result.resultType === 'error') throw new Error(`${action}: ${JSON.stringify(result.errors)}`)
       return result.overallResult
     },
   }

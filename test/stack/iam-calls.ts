@@ -1,0 +1,127 @@
+import type { ObservedCall } from '../../local/http/service.ts'
+import type { Account, Call } from './account.ts'
+
+type Tags = (instance: string) => Record<string, string>
+type Input = Record<string, unknown>
+
+/**
+ * What IAM is asked for a call that was observed: AWS authorizes a call by the actions that its reference names for
+ * it, each on its own resource. Undefined where we have not said which.
+ */
+export function iamCalls(account: Account, call: ObservedCall, tagsOf: Tags): Call[] | undefined {
+  const { service, operation, headers } = call
+  const input = call.input as Input
+  if (service === 's3') return s3Calls(account, operation, input, headers)
+  if (service === 'ssm') return ssmCalls(account, operation, input, tagsOf)
+  if (service === 'lambda') return lambdaCalls(account, operation, input)
+  return undefined
+}
+
+type Headers = ObservedCall['headers']
+
+function s3Calls(account: Account, operation: string, input: Input, headers: Headers): Call[] | undefined {
+  const context = { 's3:TlsVersion': '1.3' }
+  const object = `${account.bucket}/${input.Key}`
+  const read = (resource: string, version: unknown): Call[] => [
+    { action: version ? 's3:GetObjectVersion' : 's3:GetObject', resource, context },
+    { action: 'kms:Decrypt', resource: account.key },
+  ]
+  const write = (isCreation: boolean): Call[] => {
+    const conditions = Object.entries({
+      's3:if-none-match': headers['if-none-match'],
+      's3:if-match': headers['if-match'],
+    })
+    const given = conditions.filter((entry): entry is [string, string] => entry[1] !== undefined)
+    const creation = { 's3:ObjectCreationOperation': String(isCreation) }
+    return [
+      {
+        action: 's3:PutObject',
+        resource: object,
+        context: { ...context, ...creation, ...Object.fromEntries(given) },
+      },
+      { action: 'kms:GenerateDataKey', resource: account.key },
+    ]
+  }
+  // A multipart upload under a key of KMS reads what it had encrypted.
+  const part = [...write(false), { action: 'kms:Decrypt', resource: account.key }]
+  const [source, sourceVersion] = copySource(input)
+  switch (operation) {
+    case 'GetObject':
+    case 'HeadObject':
+      return read(object, input.VersionId)
+    case 'PutObject':
+      return write(true)
+    case 'CopyObject':
+      return [...read(source, sourceVersion), ...write(true)]
+    case 'CreateMultipartUpload':
+    case 'UploadPart':
+      return part
+    case 'UploadPartCopy':
+      return [...read(source, sourceVersion), ...part]
+    case 'CompleteMultipartUpload':
+      return [...write(true), { action: 'kms:Decrypt', resource: account.key }]
+    case 'AbortMultipartUpload':
+      return [{ action: 's3:AbortMultipartUpload', resource: object, context }]
+    case 'ListObjectsV2':
+      return [
+        {
+          action: 's3:ListBucket',
+          resource: account.bucket,
+          context: { ...context, 's3:prefix': String(input.Prefix ?? '') },
+        },
+      ]
+    default:
+      return undefined
+  }
+}
+
+function copySource({ CopySource }: Input): [resource: string, version: string | undefined] {
+  const [path = '', version] = String(CopySource ?? '').split('?versionId=')
+  return [`arn:aws:s3:::${decodeURIComponent(path)}`, version]
+}
+
+function ssmCalls(account: Account, operation: string, input: Input, tagsOf: Tags): Call[] | undefined {
+  const action = `ssm:${operation}`
+  const name = String(input.DocumentName ?? input.Name)
+  const document = account.arn('ssm', `document/${name}`)
+  switch (operation) {
+    case 'SendCommand':
+      return [
+        { action, resource: document },
+        ...((input.InstanceIds ?? []) as string[]).map((id) => ({
+          action,
+          resource: account.arn('ec2', `instance/${id}`),
+          context: Object.fromEntries(
+            Object.entries(tagsOf(id)).map(([key, value]) => [`ssm:resourceTag/${key}`, value]),
+          ),
+        })),
+      ]
+    case 'DescribeDocument':
+    case 'GetDocument':
+      return [{ action, resource: document }]
+    case 'ListCommands':
+    case 'ListCommandInvocations':
+    case 'DescribeInstanceInformation':
+    case 'DescribeInstanceProperties':
+      return [{ action, resource: '*' }]
+    default:
+      return undefined
+  }
+}
+
+function lambdaCalls(account: Account, operation: string, input: Input): Call[] | undefined {
+  const name = String(input.FunctionName ?? '')
+  const arn = name.startsWith('arn:') ? name : account.arn('lambda', `function:${name}`)
+  const resource = input.Qualifier ? `${arn}:${input.Qualifier}` : arn
+  switch (operation) {
+    case 'Invoke':
+      return [{ action: 'lambda:InvokeFunction', resource }]
+    case 'ListDurableExecutionsByFunction':
+      return [{ action: 'lambda:ListDurableExecutionsByFunction', resource }]
+    case 'CheckpointDurableExecution':
+    case 'GetDurableExecutionState':
+      return [{ action: `lambda:${operation}`, resource: String(input.DurableExecutionArn) }]
+    default:
+      return undefined
+  }
+}
