@@ -1,10 +1,22 @@
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { documentName } from '../../lib/release/names.ts'
 import type { ObservedCall } from '../../local/http/service.ts'
 import { readAssembly } from '../../local/template/assembly.ts'
+import { pip } from '../examples/python.ts'
+import { indexSettings, mayUseIndex } from '../index/package-index.ts'
 import { type Account, type Call, openAccount } from '../stack/account.ts'
 import { iamCalls } from '../stack/iam-calls.ts'
 import { type TeamAtWork, teamAtWork } from './team-at-work.ts'
+
+const BOTOCORE = 'botocore==1.44.5'
+const VALIDATE = join(import.meta.dirname, '../stack/validate_calls.py')
+const mayRun = await mayUseIndex('that the local cloud is as strict as the models of AWS')
+
+/** Where no bucket was given AWS answers an empty name, which its own model does not have. */
+const AS_AWS_DOES = /OutputS3BucketName has the size 0/
 
 const APP = 'guestbook'
 const PEOPLE = ['publisher-of-staging', 'publisher-of-production', 'viewer']
@@ -88,4 +100,35 @@ describe('each call that was made', () => {
     console.info(`${calls.length} calls, ${asked.size} different questions to IAM`)
     expect(refused).toEqual([])
   }, 120_000)
+
+  it.runIf(mayRun)(
+    'fits the models of AWS, and so does what the local cloud answers',
+    async () => {
+      const packages = join(team.directory, 'packages')
+      await pip(['install', '--target', packages, BOTOCORE], team.directory, 'python3', indexSettings())
+      // The agent's own operations are in no public model.
+      const lines = calls.filter(policiesOf).map(asJson)
+      expect(lines.length).toBeGreaterThan(500)
+      const validated = await execa('python3', [VALIDATE], {
+        input: lines.join('\n'),
+        env: { PYTHONPATH: packages },
+      })
+      expect(validated.stdout.split('\n').filter((line) => line && !AS_AWS_DOES.test(line))).toEqual([])
+    },
+    120_000,
+  )
 })
+
+function asJson({ service, operation, input, output }: ObservedCall): string {
+  return JSON.stringify({ service, operation, input: plain(input), output: plain(output) })
+}
+
+/** Times and bytes are told apart from text. */
+function plain(value: unknown): unknown {
+  if (value instanceof Date) return { $date: value.toISOString() }
+  if (value instanceof Uint8Array) return { $bytes: Buffer.from(value).toString('base64') }
+  if (value instanceof Readable) return { $bytes: '' }
+  if (Array.isArray(value)) return value.map(plain)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, plain(member)]))
+}
