@@ -1,4 +1,4 @@
-"""How a target prepares a release beside the running one, and prunes what is over, touching nothing live.
+"""How a target prepares a release beside the running one, prunes what is over, and catches up.
 
 The other half of pybundle_target.py, which fetches it and runs it only if its sha256 is the one that the
 operator's document names. Root fetches, verifies, unpacks and links data here; whatever could run a line of
@@ -28,15 +28,18 @@ import sys
 import tarfile
 import textwrap
 import traceback
+import types
 import zipfile
 import zlib
 
+import pybundle_target
 from pybundle_target import (
   MARKER,
   MARKERS,
   READY,
   Failed,
   Refused,
+  activate_release,
   adopt_orphans,
   call_hook,
   done,
@@ -48,6 +51,7 @@ from pybundle_target import (
   quoted,
   read_env_file,
   read_json,
+  refuse_misnamed,
   remove,
   sha256_of,
   write_json,
@@ -75,9 +79,29 @@ def prepare_release(target, asked):
   return done("prepared")
 
 
+def catch_up(target, rollout):
+  """To the environment's current release, which may move while it is being installed."""
+  for _ in range(5):
+    state = target.read_state()
+    wanted, lock = state.get("current"), state.get("lock")
+    if not wanted:
+      return done("the environment has no current release yet")
+    if lock and lock["token"] == target.memory["token"] and not rollout:
+      return done("left to the rollout that is at work on this target")
+    if state.get("inBetween") == "stopped" and target.current() and not rollout:
+      return done("left as it is: a rollout has stopped, and somebody has to decide")
+    if target.serves(wanted["release"]):
+      if not lock:
+        prune(target)
+      return done("serves the current release")
+    asked = types.SimpleNamespace(**wanted)
+    pybundle_target.prepare_release(target, asked, wanted.get("request", ""))
+    activate_release(target, asked.release)
+  raise Failed("the environment's current release moved too often; the next catch-up goes on")
+
+
 def read_release_record(target, asked):
-  if sha256_of("bundle:%s\ncode:%s\n" % (asked.bundle, asked.code))[:12] != asked.release:
-    raise Refused("release %s is not made of this bundle and this code" % asked.release)
+  refuse_misnamed(asked)
   key = "%s/%s/releases/%s.json" % (target.environment, target.app, asked.release)
   record = target.bucket.read_json(key)
   if record is None:

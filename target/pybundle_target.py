@@ -11,8 +11,9 @@ again. Root never runs what was uploaded: that is for the app's user. In <base>/
   current           -> releases/<id>, switched by one rename
   log/  state/  tmp/
 
-How a release is prepared is in pybundle_prepare.py, how its migration runs in pybundle_migrate.py: contents of
-other documents, whose sha256 this one names, as together they are larger than what SSM takes as one.
+Who may have asked for a release is in pybundle_verify.py, how it is prepared in pybundle_prepare.py, how its
+migration runs in pybundle_migrate.py: contents of other documents, whose sha256 this one names, as together
+they are larger than what SSM takes as one.
 """
 import contextlib
 import datetime
@@ -77,10 +78,12 @@ class Reverted(Failed):
 
 def prepare(target, command):
   with target.locked(command):
-    return prepare_release(target, command)
+    return prepare_release(target, command, command.rollout)
 
 
-def prepare_release(target, asked):
+def prepare_release(target, asked, request):
+  if target.config["signers"]:
+    load_program(target, "verify").verify(target, asked, request)
   if target.marker(asked.release):
     return done("was prepared already")
   return load_program(target, "prepare").prepare_release(target, asked)
@@ -90,6 +93,7 @@ def migrate(target, command):
   """Starts the migration once for its rollout and says how it stands; the next call asks again."""
   with target.locked(command):
     target.ask_whether_current(command)
+    refuse_replay(target, command.release)
     program = load_program(target, "migrate")
     said = program.begin(target, command)
   with target.report.phase("migrate"):
@@ -117,6 +121,7 @@ def revert(target, command):
   """Puts the previous release back in the place of the named one."""
   with target.locked(command):
     if target.memory["release"] == command.release:
+      refuse_replay(target, command.release, 1)  # going back again would reach whatever was good here
       return done("serves %s again" % (put_previous_back(target, command.release) or "nothing"))
     if not target.memory["proven"]:  # an earlier revert was killed
       serve(target, target.memory["release"], target.memory["left"])
@@ -126,22 +131,7 @@ def revert(target, command):
 def catch_up(target, command):
   """Brings the target to the environment's current release, which may move while it is being installed."""
   with target.locked(command):
-    for _ in range(5):
-      state = target.read_state()
-      wanted, lock = state.get("current"), state.get("lock")
-      if not wanted:
-        return done("the environment has no current release yet")
-      if lock and lock["token"] == target.memory["token"] and not command.rollout:
-        return done("left to the rollout that is at work on this target")
-      if state.get("inBetween") == "stopped" and target.current() and not command.rollout:
-        return done("left as it is: a rollout has stopped, and somebody has to decide")
-      if target.serves(wanted["release"]):
-        if not lock:
-          load_program(target, "prepare").prune(target)
-        return done("serves the current release")
-      prepare_release(target, types.SimpleNamespace(**wanted))
-      activate_release(target, wanted["release"])
-  raise Failed("the environment's current release moved too often; the next catch-up goes on")
+    return load_program(target, "prepare").catch_up(target, command.rollout)
 
 
 def status(target, command):
@@ -171,6 +161,17 @@ ACTIONS = {
 
 def done(reason):
   return {"outcome": "done", "reason": reason}
+
+
+def refuse_replay(target, id, accepted=2):
+  """Prepared once is not enough: it has to be what was signed last, or, where two are accepted, what that replaced."""
+  if target.config["signers"] and target.memory["serials"].get(id) not in target.memory["accepted"][:accepted]:
+    raise Refused("release %s is not what was signed last" % id)
+
+
+def refuse_misnamed(asked):
+  if sha256_of("bundle:%s\ncode:%s\n" % (asked.bundle, asked.code))[:12] != asked.release:
+    raise Refused("release %s is not made of this bundle and this code" % asked.release)
 
 
 # --- The other parts of this program -------------------------------------------------------------------
@@ -208,6 +209,7 @@ def activate_release(target, id, left=None):
   """`left`: what the fleet goes back from, whose hooks then run in the place of the release's own."""
   if target.serves(id):
     return done("was active already")
+  refuse_replay(target, id)
   release = target.prepared(id)
   health_url(target, release)  # what it lacks is told before anything is switched
   if target.memory["release"] == id:  # an earlier command was killed on this way
@@ -501,7 +503,9 @@ MARKER, READY = MARKERS = (".pybundle-release.json", ".ready")
 class Target:
   # `release` is what was last switched to; `good` has proved healthy, the newest first.
   # `left`: the release that is being gone back from, until the other has proved healthy.
+  # `accepted`: the highest serial that was signed for this target, and the one that it replaces; `serials` of releases.
   MEMORY = {"environment": None, "token": 0, "release": None, "proven": True, "left": None, "good": []}
+  MEMORY.update(accepted=[], serials={})
 
   def __init__(self, config, report):
     self.config, self.report = config, report

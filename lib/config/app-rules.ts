@@ -3,6 +3,7 @@ import { isPlatformName, PLATFORM_NAMES, THIS_MACHINE } from '../bundle/platform
 import { isName, NAME_RULE } from '../release/names.ts'
 import type { AppTable } from './app.ts'
 import { closestTo } from './closest.ts'
+import { noPublicKeys } from './public-keys.ts'
 import { type Rule, rule as ruleFor } from './table.ts'
 
 const rule = ruleFor<AppTable>()
@@ -67,6 +68,12 @@ const environmentsAreNames = rule(['environments'], ({ environments }) =>
     })),
 )
 
+const signersAreKeys = rule(['environments'], ({ environments }) =>
+  Object.entries(environments).flatMap(([name, { signers }]) =>
+    noPublicKeys(signers).map(({ index, what }) => ({ key: ['environments', name, 'signers', index], what })),
+  ),
+)
+
 export const APP_RULES: readonly Rule<AppTable>[] = [
   platformIsKnown,
   presetHasAPython,
@@ -76,4 +83,5 @@ export const APP_RULES: readonly Rule<AppTable>[] = [
   checkHasAMigration,
   hooksHaveAMigration,
   environmentsAreNames,
+  signersAreKeys,
 ]

@@ -13,6 +13,10 @@ export interface Publication {
   bucket: string
   region?: string | undefined
   profile?: string | undefined
+  /** The key that signs what is asked for there, in a file or, by its public half, in an agent. */
+  signingKey?: string | undefined
+  /** Public keys of others whose releases may be signed for again. */
+  signers: string[]
 }
 
 const command = text('a command').optional()
@@ -60,6 +64,8 @@ const publication = table({
   bucket: text('the bucket to publish to').regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'is not a bucket'),
   region: text('a region').optional(),
   profile: text('a profile of the AWS configuration').optional(),
+  signing_key: text('the path of an SSH key').optional(),
+  signers: listOf(z.string(), 'SSH public keys').default([]),
 })
 
 const app = table({
@@ -152,7 +158,12 @@ function normalize(file: string, content: AppTable): AppConfig {
     hooks: content.hooks,
     healthPath: content.health_path,
     sharedPaths: content.shared_paths,
-    environments: content.environments,
+    environments: Object.fromEntries(
+      Object.entries(content.environments).map(([name, { signing_key: signingKey, ...rest }]) => [
+        name,
+        { ...rest, signingKey },
+      ]),
+    ),
   }
 }
 

@@ -1,6 +1,7 @@
 import type { WaveSize } from '../release/fleet.ts'
 import { mostWaves } from '../release/operations.ts'
 import type { FleetTable } from './fleets.ts'
+import { noPublicKeys } from './public-keys.ts'
 import { type Rule, rule as ruleFor } from './table.ts'
 
 const rule = ruleFor<FleetTable>()
@@ -78,6 +79,17 @@ const variablesHaveAFile = rule(['health_url', 'env_file'], ({ health_url, env_f
     : [],
 )
 
+/** The document that holds them ends at 64 KB; 40 keys of ed25519, or 5 of RSA, have room. */
+const MOST_SIGNERS_TEXT = 4_000
+
+const signersAreKeys = rule(['signers'], ({ signers }) => {
+  if (signers === 'off') return []
+  const broken = noPublicKeys(signers).map(({ index, what }) => ({ key: ['signers', index], what }))
+  const length = signers.join('').length
+  const what = `are ${length} characters, of which a target's document takes ${MOST_SIGNERS_TEXT}: keys of ed25519 are the shortest`
+  return length > MOST_SIGNERS_TEXT ? [...broken, { key: ['signers'], what }] : broken
+})
+
 const amount = (size: WaveSize) => Number.parseInt(String(size), 10)
 
 export const FLEET_RULES: readonly Rule<FleetTable>[] = [
@@ -89,4 +101,5 @@ export const FLEET_RULES: readonly Rule<FleetTable>[] = [
   healthFitsActivation,
   rolloutFitsItsExecution,
   variablesHaveAFile,
+  signersAreKeys,
 ]

@@ -39,6 +39,8 @@ export interface FleetConfig {
   maxActivateFailures: FailureLimit
   onFailure: FleetPolicy['onFailure']
   keepReleases: number
+  /** Public keys of SSH: whose requests targets take; empty where they take everybody's who may upload. */
+  signers: string[]
   prepareSeconds: number
   migrateSeconds: number
   activateSeconds: number
@@ -52,6 +54,9 @@ const failures = () =>
     error: ({ input }) =>
       `must be a count of targets (2) or a percentage ("10%"), not ${JSON.stringify(input)}`,
   })
+
+const SIGNERS =
+  'must be a list of SSH public keys, whose owners sign what is deployed, or "off": whoever may upload deploys'
 
 const fleet = table({
   tags: z.record(z.string(), text('the value of a tag'), {
@@ -88,6 +93,9 @@ const fleet = table({
   max_prepare_failures: failures().default(0),
   max_activate_failures: failures().default(0),
   on_failure: z.enum(ON_FAILURE, { error: 'must be "revert" or "stop"' }).default('revert'),
+  signers: z.union([z.literal('off'), z.array(z.string()).min(1, SIGNERS)], {
+    error: ({ input }) => (input === undefined ? `is missing; ${SIGNERS}` : SIGNERS),
+  }),
   keep_releases: wholeNumber('releases', { least: 2, most: 100 }).default(5),
   prepare_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(900),
   migrate_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(3600),
@@ -167,6 +175,7 @@ function normalize(environment: string, app: string, content: FleetTable): Fleet
     maxActivateFailures: content.max_activate_failures,
     onFailure: content.on_failure,
     keepReleases: content.keep_releases,
+    signers: content.signers === 'off' ? [] : content.signers,
     prepareSeconds: content.prepare_seconds,
     migrateSeconds: content.migrate_seconds,
     activateSeconds: content.activate_seconds,

@@ -24,6 +24,8 @@ export const fleetPolicy = z.object({
   tags: z.record(z.string(), z.string()),
   waves: z.array(waveSize).nonempty(),
   bakeSeconds: z.number().int().nonnegative(),
+  /** Its targets take only what was signed with a key of the operator's `signers`. */
+  isSigned: z.boolean(),
   /** Of the preparing targets, as SendCommand takes it: "50%", "10". */
   maxConcurrency: z.string(),
   maxPrepareFailures: failureLimit,

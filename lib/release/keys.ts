@@ -31,7 +31,8 @@ const FOLDERS: Record<string, UploadKind> = { bundles: 'bundle', code: 'code', r
 const scopePrefix = ({ environment, app }: AppScope) => `${environment}/${app}/`
 
 export const bundleKey = (scope: AppScope, name: string) => `${scopePrefix(scope)}bundles/${name}.pybundle`
-export const codeKey = (scope: AppScope, name: string) => `${scopePrefix(scope)}code/${name}.tar.gz`
+export const codeKey = (scope: AppScope, name: string, kind: 'tar.gz' | 'zip' = 'tar.gz') =>
+  `${scopePrefix(scope)}code/${name}.${kind}`
 export const requestsPrefix = (scope: AppScope) => `${scopePrefix(scope)}requests/`
 export const requestKey = (scope: AppScope, id: string) => `${requestsPrefix(scope)}${id}.request`
 export const releaseKey = (scope: AppScope, id: string) => `${scopePrefix(scope)}releases/${id}.json`

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { sha256 } from './digest.ts'
 import { NAME_PATTERN, NAME_RULE } from './names.ts'
 import { digest } from './release.ts'
+import { signedStatement } from './statement.ts'
 
 export const REQUEST_ID_PATTERN = /^\d{8}t\d{6}z-[0-9a-f]{8}$/
 
@@ -32,7 +33,9 @@ const common = {
   requestedBy: text(200),
   requestedAt: time,
 }
-const artifacts = { bundle: artifact, code: artifact, revision: text(200).optional() }
+/** Of what brings a release to a fleet. */
+const signed = signedStatement.optional()
+const artifacts = { bundle: artifact, code: artifact, revision: text(200).optional(), signed }
 
 const deploy = z.object({ ...common, action: z.literal('deploy'), ...artifacts })
 /** The same bytes that another environment runs. */
@@ -42,9 +45,10 @@ const rollback = z.object({
   ...common,
   action: z.literal('rollback'),
   acrossMigrations: yesOrNo.default(false),
+  signed,
 })
 /** The current release again, for whoever serves something else. */
-const repair = z.object({ ...common, action: z.literal('repair') })
+const repair = z.object({ ...common, action: z.literal('repair'), signed })
 /** Names the rollout that it means: it is not for the one that may come after it. */
 const cancel = z.object({
   ...common,
@@ -92,6 +96,8 @@ export const request = z.discriminatedUnion('action', ACTIONS, {
 export type Request = z.infer<typeof request>
 /** Asks for a release by its bytes. */
 export type DeployRequest = z.infer<typeof deploy> | z.infer<typeof promote>
+/** Starts a rollout. */
+export type ReleaseRequest = Exclude<Request, SettingRequest>
 /** Starts no rollout but takes effect at once. */
 export type SettingRequest = Extract<Request, { action: (typeof SETTINGS)[number] }>
 

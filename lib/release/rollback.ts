@@ -18,7 +18,8 @@ export function chooseRollback(
   if (!to) return { refusal: `No good release before ${current.release} is known: publish one instead.` }
   const crossed = crossedMigrations(state, to.token)
   if (crossed && !acrossMigrations) return { refusal: acrossRefusal(to.release, crossed, environment) }
-  return { to: { release: to.release, bundle: to.bundle, code: to.code } }
+  const { token: _, ...served } = to
+  return { to: served }
 }
 
 /** In words; undefined where the database is as old as the release. */

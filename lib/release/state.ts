@@ -1,10 +1,20 @@
 import { z } from 'zod'
 import type { Outcome } from './record.ts'
-import { digest } from './release.ts'
+import { digest, type ReleaseRecord } from './release.ts'
 
-const servedRelease = z.object({ release: z.string(), bundle: digest, code: digest })
-/** Enough for a target to catch up: the release and the digests to hold it against. */
+const servedRelease = z.object({
+  release: z.string(),
+  bundle: digest,
+  code: digest,
+  /** That brought it, and holds the statement that was signed for it. */
+  request: z.string().optional(),
+})
+/** Enough for a target to catch up: the release, and what to hold it against. */
 export type ServedRelease = z.infer<typeof servedRelease>
+
+export function servedBy({ release, bundle, code }: ReleaseRecord, request?: string): ServedRelease {
+  return { release, bundle: bundle.digest, code: code.digest, ...(request && { request }) }
+}
 
 const lock = z.object({
   /** Increases with every rollout and never restarts: fences commands and names the execution. */
@@ -87,7 +97,7 @@ export function takeLock(
   return {
     ...state,
     token,
-    desired: { release, bundle, code },
+    desired: { release, bundle, code, request },
     lock: { token, request, execution: executionName(token, request), ...extra },
   }
 }
@@ -111,8 +121,8 @@ function inBetweenAfter(state: State, outcome: Outcome, hasTouched: boolean): St
 
 /** From now on the release is what the fleet runs, and what it ran before is what a rollback goes to. */
 export function serveRelease(state: State, served: ServedRelease, token = state.token): State {
-  const { release, bundle, code } = served
-  const current = { release, bundle, code }
+  const { release, bundle, code, request } = served
+  const current = { release, bundle, code, ...(request && { request }) }
   const leaves = state.current && state.current.release !== release ? state.current.release : undefined
   const failed = state.failed.filter((id) => id !== release)
   const changed = {
@@ -141,7 +151,9 @@ function markFailed(failed: readonly string[], release: string): string[] {
 
 function previousGood({ good, failed, current }: State): ServedRelease | undefined {
   const found = good.find(({ release }) => release !== current?.release && !failed.includes(release))
-  return found && { release: found.release, bundle: found.bundle, code: found.code }
+  if (!found) return undefined
+  const { token: _, ...served } = found
+  return served
 }
 
 export const EMPTY_STATE: State = {

@@ -16,7 +16,7 @@ export interface AccessPoliciesProps {
 const HOLDERS: Record<string, BucketPaths> = {
   Publisher: { read: ['*'], write: ['bundles/*', 'code/*', 'requests/*'] },
   Viewer: { read: ['*'], write: [] },
-  Target: { read: ['bundles/*', 'code/*', 'releases/*', 'state.json'], write: ['reports/*'] },
+  Target: { read: ['bundles/*', 'code/*', 'requests/*', 'releases/*', 'state.json'], write: ['reports/*'] },
 }
 
 export class AccessPolicies extends Construct {

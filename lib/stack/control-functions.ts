@@ -180,6 +180,7 @@ function policyOf(fleet: FleetConfig): FleetPolicy {
     tags,
     waves,
     bakeSeconds,
+    isSigned: fleet.signers.length > 0,
     maxConcurrency,
     maxPrepareFailures,
     maxActivateFailures,

@@ -5,7 +5,7 @@ import { Construct } from 'constructs'
 import { sha256 } from '../release/digest.ts'
 
 /** The parts of the target program that it reads itself; what a target is sent is `TargetDocument`'s. */
-export const PROGRAM_PARTS = ['prepare', 'migrate'] as const
+export const PROGRAM_PARTS = ['verify', 'prepare', 'migrate'] as const
 export type ProgramPart = (typeof PROGRAM_PARTS)[number]
 
 /** What a target's document says of another part of its program. */
@@ -67,5 +67,5 @@ export function programSource(part: ProgramPart): string {
 }
 
 export function eachPart<T>(make: (part: ProgramPart) => T): Record<ProgramPart, T> {
-  return { prepare: make('prepare'), migrate: make('migrate') }
+  return { verify: make('verify'), prepare: make('prepare'), migrate: make('migrate') }
 }

@@ -68,6 +68,7 @@ function targetSettings(fleet: FleetConfig) {
     health_seconds: fleet.healthSeconds,
     health_passes: fleet.healthPasses,
     keep_releases: fleet.keepReleases,
+    signers: fleet.signers,
   }
 }
 

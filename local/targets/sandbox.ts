@@ -18,10 +18,13 @@ export interface Sandbox {
 export const OWN_FOLDERS = ['/opt', '/srv', '/var', '/tmp', '/run']
 
 const CHECKOUT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+/** Whom every Linux knows by a name, without which ssh-keygen does nothing: `daemon` or `bin`. */
+const SOMEBODY = '1'
 /** In it, the machine's root is an ordinary user: no step runs as root. */
-const ORDINARY_USER = ['unshare', '-U', '--map-user=1000', '--map-group=1000']
+const ORDINARY_USER = ['unshare', '-U', `--map-user=${SOMEBODY}`, `--map-group=${SOMEBODY}`]
 
-const ISOLATION = '--unshare-user --uid 1000 --gid 1000 --unshare-pid --unshare-uts --unshare-ipc'.split(' ')
+const ISOLATION =
+  `--unshare-user --uid ${SOMEBODY} --gid ${SOMEBODY} --unshare-pid --unshare-uts --unshare-ipc`.split(' ')
 
 /** `auto`: bubblewrap where it is installed and the system lets it work. */
 export async function chooseSandbox(choice: SandboxChoice, python: Python, root: string): Promise<Sandbox> {

@@ -52,6 +52,14 @@ describe("the app's configuration", () => {
     )
   })
 
+  it('says who signs, and whose signatures are known', () => {
+    const keys = '["ssh-ed25519 AAAAC3Nza ada", "ada"]'
+    write('pybundle.toml', `${GOOD}[environments.production]\nbucket = "the-bucket"\nsigners = ${keys}\n`)
+    expect(mistakes().slice(1)).toEqual([
+      'environments.production.signers[1]: is no public key as it stands in a .pub file ("ssh-ed25519 AAAA... ada@example.com"): "ada"',
+    ])
+  })
+
   it.each([
     ['app', '"Shop"', 'app: is not a name: a lower-case letter, then up to 19 of a-z, 0-9 and "-"'],
     ['platform', '"debian-12"', 'platform: "debian-12" is not a platform; did you mean "debian-12-x86_64"?'],

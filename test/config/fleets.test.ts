@@ -8,6 +8,7 @@ const GOOD: Record<string, string> = {
   user: '"shop"',
   units: '["shop.service"]',
   health_url: '"http://127.0.0.1:8000"',
+  signers: '"off"',
 }
 
 function fleetToml(changes: Record<string, string> = {}): string {
@@ -74,6 +75,31 @@ describe("the operator's configuration", () => {
       `[${Array.from({ length: 30 }, (_, index) => index + 1)}, "100%"]`,
       'waves: are 31: with bake_seconds = 0 and these time limits a rollout of more than 24 could need more than the 3,000 operations of a durable execution',
     ],
+    [
+      'signers',
+      '',
+      'signers: is missing; must be a list of SSH public keys, whose owners sign what is deployed, or "off": whoever may upload deploys',
+    ],
+    [
+      'signers',
+      '[]',
+      'signers: must be a list of SSH public keys, whose owners sign what is deployed, or "off": whoever may upload deploys',
+    ],
+    [
+      'signers',
+      '"no"',
+      'signers: must be a list of SSH public keys, whose owners sign what is deployed, or "off": whoever may upload deploys',
+    ],
+    [
+      'signers',
+      '["ssh-ed25519 AAAAC3Nza ada@example.com", "command=\\"x\\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHXrz5"]',
+      'signers[1]: is no public key as it stands in a .pub file ("ssh-ed25519 AAAA... ada@example.com"): "command=\\"x\\" ssh-ed25519 AAAAC3NzaC1lZDI1..."',
+    ],
+    [
+      'signers',
+      `["ssh-rsa AAAA${'x'.repeat(4000)}"]`,
+      "signers: are 4012 characters, of which a target's document takes 4000: keys of ed25519 are the shortest",
+    ],
     ['on_failure', '"wait"', 'on_failure: must be "revert" or "stop"'],
     ['bake_seconds', '"5"', 'bake_seconds: must be seconds: a whole number, 0 to 86400, not "5"'],
   ])('refuses %s = %s', (key, value, mistake) => {
@@ -90,6 +116,7 @@ describe("the operator's configuration", () => {
       expect.stringMatching(/^environments\.Prod\.shop\.tags: is missing/),
       expect.stringMatching(/^environments\.Prod\.shop\.user: is missing/),
       expect.stringMatching(/^environments\.Prod\.shop\.health_url: is missing/),
+      expect.stringMatching(/^environments\.Prod\.shop\.signers: is missing/),
       expect.stringMatching(/^environments\.Prod\.shop\.units: is missing/),
     ])
   })
@@ -113,7 +140,7 @@ describe('the reference of fleets.toml', () => {
   it('is valid, and shows the defaults that it says it shows', () => {
     const [shown] = parseFleets(readFileSync(file, 'utf8'), 'fleets.toml')
     const [defaults] = parse(fleetToml())
-    const { environment, tags, units, envFile, healthUrl, ...rest } = shown ?? ({} as FleetConfig)
+    const { environment, tags, units, envFile, healthUrl, signers, ...rest } = shown ?? ({} as FleetConfig)
     expect(defaults).toMatchObject({ ...rest })
   })
 

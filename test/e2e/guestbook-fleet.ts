@@ -19,6 +19,7 @@ user = "guestbook"
 restart_command = "supervisor restart"
 env_file = "/opt/pybundle/guestbook/shared/.env"
 health_url = "http://\${LISTEN}"
+signers = "off"
 health_seconds = 8
 ${policy}
 `

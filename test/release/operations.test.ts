@@ -23,7 +23,13 @@ type Keys = typeof keys extends fc.Arbitrary<infer T> ? T : never
 function parse(content: Keys): FleetConfig | undefined {
   const lines = Object.entries(content).map(([key, value]) => `${key} = ${JSON.stringify(value)}`)
   const others = ['tags = { app = "shop" }', 'user = "shop"', 'units = ["shop"]', 'health_seconds = 1']
-  const toml = ['[environments.staging.shop]', ...others, 'health_url = "http://127.0.0.1"', ...lines]
+  const toml = [
+    '[environments.staging.shop]',
+    ...others,
+    'health_url = "http://127.0.0.1"',
+    'signers = "off"',
+    ...lines,
+  ]
   return parseFleets(toml.join('\n'), 'fleets.toml')[0]
 }
 

@@ -6,7 +6,7 @@ import { parseFleets } from '../../lib/config/fleets.ts'
 import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
 import { openAccount } from './account.ts'
 
-const FLEET = 'user = "shop", units = ["shop.service"], health_url = "http://[::1]"'
+const FLEET = 'user = "shop", units = ["shop.service"], health_url = "http://[::1]", signers = "off"'
 const fleets = parseFleets(
   ['staging', 'production']
     .map((name) => `environments.${name}.shop = { tags = { app = "shop", stage = "${name}" }, ${FLEET} }`)

@@ -135,7 +135,7 @@ describe('the document', () => {
 
   it('gives an activation its time even where preparing is to be quick', () => {
     const given = parseFleets(
-      'environments.staging.shop = { tags = { app = "shop" }, user = "shop", units = ["shop.service"], health_url = "http://[::1]", prepare_seconds = 60, activate_seconds = 300 }',
+      'environments.staging.shop = { tags = { app = "shop" }, user = "shop", units = ["shop.service"], health_url = "http://[::1]", signers = "off", prepare_seconds = 60, activate_seconds = 300 }',
       'fleets.toml',
     )
     const quick = Template.fromStack(new PybundleStack(new App(), 'Pybundle', { fleets: given }))

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { findPython } from '../../lib/bundle/find-python.ts'
 import { sha256 } from '../../lib/release/digest.ts'
 import { PROGRAM_PARTS, programSource } from '../../lib/stack/program-documents.ts'
+import { Signer } from '../signer.ts'
+import { ask, statementFor } from './signed-requests.ts'
 import { PROGRAM, pythonOutput, ROLLOUT, type TestTarget } from './target.ts'
 import { project, Workshop } from './workshop.ts'
 
@@ -71,8 +73,10 @@ describe('the signature', () => {
 describe('fetching', () => {
   let workshop: Workshop
   let target: TestTarget
+  let signer: Signer
   beforeAll(async () => {
     workshop = await Workshop.open('fetch')
+    signer = new Signer(workshop.folder)
     target = await workshop.newTarget()
     await target.run('prepare', await publish('0'))
   })
@@ -124,11 +128,13 @@ describe('fetching', () => {
   })
 
   describe.each(PROGRAM_PARTS)('the part of its program to %s', (part) => {
+    const action = part === 'verify' ? 'prepare' : part
+
     it('is run only if it is what the document names', async () => {
-      const other = await workshop.newTarget()
+      const other = await workshop.newTarget({ signers: part === 'verify' ? [signer.publicKey] : [] })
       other.config.programs = { [part]: { document: part, version: 'content', sha256: '0'.repeat(64) } }
       other.holdLock(1)
-      const { verdict } = await other.run(part, await publish('other'), { rollout: ROLLOUT })
+      const { verdict } = await other.run(action, await publish('other'), { rollout: ROLLOUT })
       expect(verdict).toMatchObject({
         outcome: 'failed',
         reason: `document "${part}" is not what this one names: its sha256 differs`,
@@ -137,6 +143,8 @@ describe('fetching', () => {
 
     it('is fetched once, and again where what was kept has changed', async () => {
       const release = await publish('again')
+      const rollout = ask(workshop.bucket, await signer.sign(statementFor(release)))
+      target.config.signers = part === 'verify' ? [signer.publicKey] : []
       const kept = target.path('state', `${part}-${sha256(programSource(part))}.py`)
       target.holdLock(1)
       const told = []
@@ -144,8 +152,9 @@ describe('fetching', () => {
         rmSync(target.path('releases'), { recursive: true, force: true })
         if (part === 'migrate') await target.run('prepare', release)
         damage()
-        told.push(await target.run(part, release, { rollout: ROLLOUT }))
+        told.push(await target.run(action, release, { rollout }))
       }
+      target.config.signers = []
       expect(told.map(({ verdict }) => verdict.outcome)).toEqual(['done', 'done', 'done'])
       const fetches = told.map(({ progress }) => progress.includes(`fetching document ${part}`))
       expect(fetches).toEqual([true, false, true])

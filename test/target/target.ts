@@ -75,6 +75,7 @@ export class TestTarget {
       health_seconds: 5,
       health_passes: 2,
       keep_releases: 2,
+      signers: [],
       programs: eachPart((part) => ({
         document: part,
         version: 'content',
@@ -207,7 +208,7 @@ export async function asOrdinaryUser(): Promise<string[]> {
 }
 
 async function openNamespace(): Promise<ChildProcess> {
-  const options = ['-U', '--map-user=1000', '--map-group=1000', 'sh', '-c', 'echo ready; exec sleep infinity']
+  const options = ['-U', '--map-user=1', '--map-group=1', 'sh', '-c', 'echo ready; exec sleep infinity']
   const keeper = spawn('unshare', options, { stdio: ['ignore', 'pipe', 'ignore'] })
   await once(keeper.stdout, 'data')
   keeper.stdout.destroy()

@@ -1,0 +1,209 @@
+import { execFileSync } from 'node:child_process'
+import { symlinkSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Statement } from '../../lib/release/statement.ts'
+import { Signer } from '../signer.ts'
+import type { PublishedRelease } from './artifacts.ts'
+import { ask, statementFor } from './signed-requests.ts'
+import { smallPip } from './small-pip.ts'
+import type { TestTarget } from './target.ts'
+import { Workshop } from './workshop.ts'
+
+let workshop: Workshop
+let ada: Signer
+let mallory: Signer
+let target: TestTarget
+let one: PublishedRelease
+let two: PublishedRelease
+let three: PublishedRelease
+
+beforeAll(async () => {
+  workshop = await Workshop.open('verify')
+  ada = new Signer(workshop.folder)
+  mallory = new Signer(workshop.folder)
+  const pip = await smallPip(workshop.folder)
+  one = await workshop.publishApp({ says: 'one' }, { pip })
+  two = await workshop.publishApp({ says: 'two' }, { pip })
+  three = await workshop.publishApp({ says: 'three' }, { pip })
+})
+afterAll(() => workshop.close())
+beforeEach(async () => {
+  target = await signedTarget()
+})
+
+const signedTarget = () => workshop.newTarget({ signers: [ada.publicKey] })
+const signed = async (release: PublishedRelease, changes: Partial<Statement>) =>
+  ask(workshop.bucket, await ada.sign(statementFor(release, changes)))
+const prepare = (release: PublishedRelease, rollout: string) => target.run('prepare', release, { rollout })
+
+/** Prepares and activates what was signed with this serial. */
+async function deploy(release: PublishedRelease, serial: number, replaces: number) {
+  const rollout = await signed(release, { serial, replaces })
+  target.holdLock(serial)
+  const asked = { rollout, token: serial }
+  const prepared = await target.run('prepare', release, asked)
+  expect(prepared.verdict).toMatchObject({ outcome: 'done' })
+  const { verdict } = await target.run('activate', release, asked)
+  expect(verdict).toMatchObject({ outcome: 'done', current: release.id })
+  return rollout
+}
+
+async function catchUp(release: PublishedRelease, request: string) {
+  const { bundle, code } = release.digests
+  target.setState({ current: { release: release.id, bundle, code, request } })
+  return (await target.run('catch-up')).verdict
+}
+
+describe('a target whose document names signers', () => {
+  it('prepares, activates and goes back from what one of them signed', async () => {
+    await deploy(one, 10, 0)
+    await deploy(two, 20, 10)
+    expect((await target.run('revert', two, { token: 20 })).verdict).toMatchObject({
+      outcome: 'done',
+      current: one.id,
+    })
+  })
+
+  it('takes what any of several signed', async () => {
+    target.config.signers = [mallory.publicKey, ada.publicKey]
+    expect((await prepare(one, await signed(one, {}))).verdict.outcome).toBe('done')
+  })
+
+  it.each<[string, () => Promise<string>, RegExp]>([
+    ['without a signature', async () => ask(workshop.bucket, undefined), /^nobody has signed for this/],
+    ['of a request that is not there', async () => '20260101t000000z-00000000', /^nobody has signed/],
+    ['of no request', async () => '', /^nobody has signed/],
+    [
+      'signed by somebody else',
+      async () => ask(workshop.bucket, await mallory.sign(statementFor(one))),
+      /^what was signed is signed by none/,
+    ],
+    [
+      'changed after it was signed',
+      async () => {
+        const { statement, signature } = await ada.sign(statementFor(one))
+        return ask(workshop.bucket, { statement: statement.replace('"serial":1', '"serial":2'), signature })
+      },
+      /^what was signed is signed by none/,
+    ],
+    [
+      'with something else for a signature',
+      async () =>
+        ask(workshop.bucket, {
+          ...(await ada.sign(statementFor(one))),
+          signature: 'x\n-----BEGIN SSH SIGNATURE-----',
+        }),
+      /^what was signed is signed by none/,
+    ],
+    [
+      'signed for another environment',
+      () => signed(one, { environment: 'production' }),
+      /is for environment production, not for staging/,
+    ],
+    ['signed for another app', () => signed(one, { app: 'shop' }), /is for app shop, not for guestbook/],
+    [
+      'with the code of another release',
+      () => signed(one, { code: two.digests.code }),
+      /is for code [0-9a-f]{64}, not for/,
+    ],
+    [
+      'with the bundle of another one',
+      () => signed(one, { bundle: '0'.repeat(64) }),
+      /is for bundle 0{64}, not for/,
+    ],
+  ])('refuses what is %s, before it fetches or makes anything', async (_what, asked, reason) => {
+    const rollout = await asked()
+    const before = workshop.bucket.fetched.length
+    const { verdict } = await prepare(one, rollout)
+    expect(verdict).toMatchObject({ outcome: 'refused', reason: expect.stringMatching(reason) })
+    const fetched = workshop.bucket.fetched.slice(before).filter((path) => !/requests|verify/.test(path))
+    expect(fetched).toEqual([])
+    expect(target.has('releases', one.id)).toBe(false)
+  })
+
+  it('refuses an id that is not of the digests that were signed', async () => {
+    await deploy(one, 10, 0)
+    await deploy(two, 20, 10)
+    const rollout = await signed(three, { serial: 30, replaces: 20 })
+    const misnamed = { ...three, id: one.id }
+    const { verdict } = await target.run('prepare', misnamed, { rollout, token: 30 })
+    expect(verdict).toMatchObject({
+      outcome: 'refused',
+      reason: `release ${one.id} is not made of this bundle and this code`,
+    })
+  })
+
+  it('refuses what was signed before what it has accepted, though it is prepared still', async () => {
+    const first = await deploy(one, 10, 0)
+    await deploy(two, 20, 10)
+    await deploy(three, 30, 20)
+    const again = await target.run('prepare', one, { rollout: first, token: 30 })
+    expect(again.verdict).toMatchObject({
+      outcome: 'refused',
+      reason: expect.stringContaining('signed before'),
+    })
+    expect((await target.run('activate', one, { token: 30 })).verdict).toMatchObject({
+      outcome: 'refused',
+      reason: `release ${one.id} is not what was signed last`,
+      current: three.id,
+    })
+    expect((await target.run('migrate', one, { token: 30, rollout: first })).verdict.outcome).toBe('refused')
+    expect(await catchUp(one, first)).toMatchObject({ outcome: 'refused', current: three.id })
+  })
+
+  it('goes back to an older release where that is signed for anew', async () => {
+    await deploy(one, 10, 0)
+    await deploy(two, 20, 10)
+    await deploy(one, 30, 20)
+    expect(target.read('current', 'serve.py')).toContain('one')
+  })
+
+  it('goes back once, not step by step to whatever was good', async () => {
+    await deploy(one, 10, 0)
+    await deploy(two, 20, 10)
+    await deploy(three, 30, 20)
+    expect((await target.run('revert', three, { token: 30 })).verdict.current).toBe(two.id)
+    expect((await target.run('revert', two, { token: 30 })).verdict).toMatchObject({
+      outcome: 'refused',
+      current: two.id,
+    })
+  })
+
+  it('catches up to what ran before a release that it was the first to get', async () => {
+    const current = await signed(one, { serial: 10, replaces: 0 })
+    await prepare(two, await signed(two, { serial: 20, replaces: 10 }))
+    expect(await catchUp(one, current)).toMatchObject({ outcome: 'done', current: one.id })
+  })
+
+  it('is not talked into an older release by what a new one claims to replace', async () => {
+    const first = await deploy(one, 10, 0)
+    await deploy(two, 20, 10)
+    await deploy(three, 30, 20)
+    await deploy(two, 40, 10)
+    expect(await catchUp(one, first)).toMatchObject({ outcome: 'refused', current: two.id })
+    expect((await target.run('revert', two, { token: 40 })).verdict.current).toBe(three.id)
+  })
+
+  it('says what is missing where it has no ssh-keygen', async () => {
+    const rollout = await signed(one, {})
+    const needed = execFileSync('sh', ['-c', 'command -v sh; command -v nsenter; true'], { encoding: 'utf8' })
+    for (const path of needed.trim().split('\n')) symlinkSync(path, join(target.root, basename(path)))
+    target.environment.PATH = target.root
+    const { verdict } = await prepare(one, rollout)
+    expect(verdict).toMatchObject({
+      outcome: 'refused',
+      reason: 'this target has no ssh-keygen to verify with: install OpenSSH 8.1 or later',
+    })
+  })
+
+  it('believes no ssh-keygen that does not know how to verify', async () => {
+    const folder = target.root
+    writeFileSync(`${folder}/ssh-keygen`, '#!/bin/sh\necho "unknown option -- Y" >&2\nexit 1\n', {
+      mode: 0o755,
+    })
+    target.environment.PATH = `${folder}:${target.environment.PATH}`
+    const { verdict } = await prepare(one, await signed(one, {}))
+    expect(verdict).toMatchObject({ outcome: 'refused', log: 'unknown option -- Y' })
+  })
+})
