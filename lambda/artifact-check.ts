@@ -1,9 +1,6 @@
-import { createHash } from 'node:crypto'
-import { PassThrough } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import type { ObjectStore } from '../lib/aws/object-store.ts'
 import { readManifest } from '../lib/bundle/read-manifest.ts'
-import { checkCodeArchive } from '../lib/code/check-archive.ts'
+import { codeArchiveKind, digestCodeArchive } from '../lib/code/check-archive.ts'
 import type { ArtifactKind } from '../lib/release/keys.ts'
 import type { PinnedObject } from '../lib/release/release.ts'
 import { UserError } from '../lib/user-error.ts'
@@ -39,10 +36,5 @@ async function bundleDigest(store: ObjectStore, { key, versionId, size }: SizedV
 }
 
 async function codeDigest(store: ObjectStore, { key, versionId }: SizedVersion): Promise<string> {
-  const hash = createHash('sha256')
-  const content = new PassThrough()
-  content.on('data', (chunk) => hash.update(chunk))
-  const check = checkCodeArchive(content, key.endsWith('.zip') ? 'zip' : 'tar.gz')
-  await Promise.all([pipeline(await store.readStream(key, versionId), content), check])
-  return hash.digest('hex')
+  return digestCodeArchive(await store.readStream(key, versionId), codeArchiveKind(key) ?? 'tar.gz')
 }

@@ -1,18 +1,30 @@
 import type { FleetLooker } from '../lib/aws/fleet-looker.ts'
 import type { ObjectStore } from '../lib/aws/object-store.ts'
 import type { RolloutEngine } from '../lib/aws/rollout-engine.ts'
+import type { FleetPolicy } from '../lib/release/fleet.ts'
 import { type AppScope, releaseKey, rolloutKey } from '../lib/release/keys.ts'
 import { decideNext } from '../lib/release/next-request.ts'
 import { endRecord, rolloutRecord, startRecord } from '../lib/release/record.ts'
 import { decideRecovery, touchedTargets } from '../lib/release/recovery.ts'
-import { isSetting, type Request } from '../lib/release/request.ts'
+import { isSetting, type ReleaseRequest } from '../lib/release/request.ts'
 import { chooseRollback } from '../lib/release/rollback.ts'
 import { applySetting, refusedByFreeze } from '../lib/release/settings.ts'
-import { type ExecutionStatus, endLock, type Lock, type State, takeLock } from '../lib/release/state.ts'
+import {
+  type ExecutionStatus,
+  endLock,
+  type Lock,
+  type State,
+  servedBy,
+  takeLock,
+} from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
 import { pinRelease } from './pin-release.ts'
 import { askedBy, closeRequest, readRequest, waitingRequests } from './request-store.ts'
+import { refuseUnsigned } from './signed-request.ts'
 import { readState, type StoredState, writeState } from './state-store.ts'
+
+/** Whether what a fleet is brought to has to be signed. */
+export type SigningPolicy = Pick<FleetPolicy, 'isSigned'>
 
 export interface Clients {
   store: ObjectStore
@@ -24,7 +36,11 @@ export interface Clients {
  * Brings an environment as far as it can go now: frees a dead owner's lock, starts the newest waiting
  * request, closes those before it. Safe to call at any time, any number of times, at once from several places.
  */
-export async function lookAgain({ store, engine, fleetLooker }: Clients, scope: AppScope): Promise<void> {
+export async function lookAgain(
+  { store, engine, fleetLooker }: Clients,
+  scope: AppScope,
+  policy: SigningPolicy,
+): Promise<void> {
   for (;;) {
     const stored = await readState(store, scope)
     const { lock } = stored.state
@@ -34,7 +50,7 @@ export async function lookAgain({ store, engine, fleetLooker }: Clients, scope: 
 
     if (next.do === 'nothing') return
     if (next.do === 'apply') await apply({ store, fleetLooker }, scope, stored, next.request)
-    if (next.do === 'accept') await accept(store, scope, stored, next.request)
+    if (next.do === 'accept') await accept(store, scope, policy, stored, next.request)
     if (next.do === 'recover' && lock) await recover(store, scope, stored, lock, next.ended)
     if (next.do === 'start owner' && lock) {
       for (const id of next.superseded)
@@ -70,12 +86,20 @@ async function apply(
 }
 
 /** Finds or pins the release that the request asks for and takes the lock for it; or closes it with the reason it was refused. */
-async function accept(store: ObjectStore, scope: AppScope, stored: StoredState, id: string): Promise<void> {
+async function accept(
+  store: ObjectStore,
+  scope: AppScope,
+  { isSigned }: SigningPolicy,
+  stored: StoredState,
+  id: string,
+): Promise<void> {
   try {
     const request = await readRequest(store, scope, id)
+    if (isSetting(request)) throw new Error(`request ${id} starts no rollout`)
     const frozen = refusedByFreeze(stored.state, request, new Date().toISOString())
     if (frozen) throw new UserError(frozen)
     const desired = await desiredBy(store, scope, stored.state, request)
+    if (isSigned) refuseUnsigned(scope, request, desired)
     const state = takeLock(stored.state, id, desired, {
       ...(request.action === 'rollback' && { isRollback: true }),
       ...(request.action === 'repair' && { isRepair: true }),
@@ -87,8 +111,7 @@ async function accept(store: ObjectStore, scope: AppScope, stored: StoredState, 
   }
 }
 
-async function desiredBy(store: ObjectStore, scope: AppScope, state: State, request: Request) {
-  if (isSetting(request)) throw new Error(`request ${request.id} starts no rollout`)
+async function desiredBy(store: ObjectStore, scope: AppScope, state: State, request: ReleaseRequest) {
   if (request.action === 'rollback') {
     const choice = chooseRollback(state, request)
     if ('refusal' in choice) throw new UserError(choice.refusal)
@@ -100,7 +123,7 @@ async function desiredBy(store: ObjectStore, scope: AppScope, state: State, requ
   }
   const release = await pinRelease(store, request)
   await store.createOnly(releaseKey(scope, release.release), JSON.stringify(release, null, 1))
-  return { release: release.release, bundle: release.bundle.digest, code: release.code.digest }
+  return servedBy(release)
 }
 
 /** False when the request was closed by a look that saw its artifacts overwritten before another accepted it. */

@@ -21,11 +21,11 @@ export async function handler(event: Partial<StorageEvent>): Promise<void> {
   const scopes = fleets.filter((fleet) => !event.Records || uploads.some((upload) => isOf(upload, fleet)))
   // One environment that cannot be looked at keeps no other waiting.
   const looks = await Promise.allSettled(
-    scopes.map(async ({ environment, app }) => {
+    scopes.map(async ({ environment, app, isSigned }) => {
       for (const upload of uploads) {
-        if (isOf(upload, { environment, app })) await requestForDrop(store, upload)
+        if (isOf(upload, { environment, app })) await requestForDrop(store, upload, { isSigned })
       }
-      await lookAgain({ store, engine, fleetLooker: looker }, { environment, app })
+      await lookAgain({ store, engine, fleetLooker: looker }, { environment, app }, { isSigned })
     }),
   )
   const failures = looks.flatMap((look) => (look.status === 'rejected' ? [look.reason] : []))

@@ -14,6 +14,8 @@ import { type Request, requestId } from '../lib/release/request.ts'
 import { state } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
 import { pinArtifact } from './artifact-check.ts'
+import type { SigningPolicy } from './look-again.ts'
+import { refuseDrop } from './signed-request.ts'
 import type { UploadedObject } from './storage-event.ts'
 
 type Drop = UploadedObject & { kind: ArtifactKind }
@@ -23,7 +25,11 @@ type Drop = UploadedObject & { kind: ArtifactKind }
  * desired release's bundle unless it names one, a dropped bundle the desired release's code. The id comes
  * from the object's version, so that a doubled event asks once.
  */
-export async function requestForDrop(store: ObjectStore, upload: UploadedObject): Promise<void> {
+export async function requestForDrop(
+  store: ObjectStore,
+  upload: UploadedObject,
+  { isSigned }: SigningPolicy,
+): Promise<void> {
   if (upload.kind === 'request') return
   const object = await store.head(upload.key, upload.versionId)
   if (!object || object.metadata[REQUEST_METADATA]) return
@@ -35,6 +41,7 @@ export async function requestForDrop(store: ObjectStore, upload: UploadedObject)
     requestedBy: `upload of ${upload.key}`,
   }
   try {
+    if (isSigned) refuseDrop(upload)
     const artifacts = await complete(store, drop, object.metadata[BUNDLE_METADATA])
     const request: Request = {
       ...asked,

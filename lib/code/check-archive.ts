@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { PassThrough, type Readable, Transform } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
@@ -13,9 +14,24 @@ import {
   refuseLinkOut,
   refuseSpecialBits,
 } from '../archive-entries.ts'
+import type { Digest } from '../release/digest.ts'
 import { UserError } from '../user-error.ts'
 
 export type CodeArchiveKind = 'tar.gz' | 'zip'
+
+/** By its suffix; undefined for what is none. */
+export function codeArchiveKind(name: string): CodeArchiveKind | undefined {
+  return (['tar.gz', 'zip'] as const).find((kind) => name.endsWith(`.${kind}`))
+}
+
+/** Reads the stream to its end; its sha256, or a UserError when it is no archive of an app's files. */
+export async function digestCodeArchive(stream: Readable, kind: CodeArchiveKind): Promise<Digest> {
+  const hash = createHash('sha256')
+  const content = new PassThrough()
+  content.on('data', (chunk) => hash.update(chunk))
+  await Promise.all([pipeline(stream, content), checkCodeArchive(content, kind)])
+  return hash.digest('hex')
+}
 
 /** Reads the stream to its end; a UserError when that is no archive of an app's files. */
 export async function checkCodeArchive(stream: Readable, kind: CodeArchiveKind): Promise<void> {

@@ -49,12 +49,13 @@ beforeEach(() => {
   engine = new Engine()
 })
 
+const UNSIGNED = { isSigned: false }
 const now = () => new Date().toISOString()
 const asked: string[] = []
 const fleetLooker = {
   start: async ({ environment }: { environment: string }) => void asked.push(environment),
 }
-const look = () => lookAgain({ store: bucket.store, engine, fleetLooker }, scope)
+const look = () => lookAgain({ store: bucket.store, engine, fleetLooker }, scope, UNSIGNED)
 const state = async () => stateSchema.parse(await bucket.store.readJson(stateKey(scope)))
 const record = async (id: string) => (await bucket.store.readJson(rolloutKey(scope, id))) as RolloutRecord
 
@@ -88,7 +89,8 @@ async function ask(seed: string, artifacts: object, extra: object = {}): Promise
 
 async function drop(key: string, content: Uint8Array | string) {
   const versionId = await bucket.put(key, content)
-  for (const uploaded of uploadsOf(created(key, versionId))) await requestForDrop(bucket.store, uploaded)
+  for (const uploaded of uploadsOf(created(key, versionId)))
+    await requestForDrop(bucket.store, uploaded, UNSIGNED)
   return versionId
 }
 
@@ -150,7 +152,7 @@ describe('look again', () => {
         return undefined
       },
     }
-    await lookAgain({ store: bucket.store, engine: refusing, fleetLooker }, scope)
+    await lookAgain({ store: bucket.store, engine: refusing, fleetLooker }, scope, UNSIGNED)
     expect([(await state()).lock, engine.started.size]).toEqual([null, 0])
     expect((await record(id)).outcome).toBe('refused')
   })
@@ -161,9 +163,9 @@ describe('look again', () => {
       status: async () => undefined,
       start: () => Promise.reject(new Error('killed')),
     }
-    await expect(lookAgain({ store: bucket.store, engine: dying, fleetLooker }, scope)).rejects.toThrow(
-      'killed',
-    )
+    await expect(
+      lookAgain({ store: bucket.store, engine: dying, fleetLooker }, scope, UNSIGNED),
+    ).rejects.toThrow('killed')
     await bucket.put(requestKey(scope, id), 'spoiled since')
     await look()
     expect([...engine.started.keys()]).toEqual([`1-${id}`])
@@ -194,7 +196,7 @@ describe('look again', () => {
       }
       return bucket.store.replace(written, body, eTag)
     }
-    await lookAgain({ store: { ...bucket.store, replace }, engine, fleetLooker }, scope)
+    await lookAgain({ store: { ...bucket.store, replace }, engine, fleetLooker }, scope, UNSIGNED)
     expect(lateWrites).toBe(2)
     expect((await record(id)).outcome).toBe('failed')
     expect((await state()).lock).toBeNull()
@@ -267,7 +269,8 @@ describe('a file dropped by hand', () => {
     await look()
     const key = codeKey(scope, 'by hand +1')
     const versionId = await drop(key, await codeArchive('print("by hand")'))
-    for (const uploaded of uploadsOf(created(key, versionId))) await requestForDrop(bucket.store, uploaded)
+    for (const uploaded of uploadsOf(created(key, versionId)))
+      await requestForDrop(bucket.store, uploaded, UNSIGNED)
     const requests = await bucket.store.list(requestsPrefix(scope))
     expect(requests).toHaveLength(2)
     const asked = await Promise.all(requests.map(({ key: name }) => bucket.store.readJson(name)))
@@ -293,7 +296,7 @@ describe('a file dropped by hand', () => {
     const { code } = await upload()
     const head = await bucket.store.head(code.key)
     for (const uploaded of uploadsOf(created(code.key, head?.versionId ?? ''))) {
-      await requestForDrop(bucket.store, uploaded)
+      await requestForDrop(bucket.store, uploaded, UNSIGNED)
     }
     expect(await bucket.store.list(requestsPrefix(scope))).toEqual([])
   })

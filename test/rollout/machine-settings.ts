@@ -10,6 +10,7 @@ export const POLICY: FleetPolicy = {
   ...SCOPE,
   tags: TAGS,
   waves: [1, '50%', '100%'],
+  isSigned: false,
   bakeSeconds: 60,
   maxConcurrency: '50%',
   maxPrepareFailures: 0,

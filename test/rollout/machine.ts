@@ -48,7 +48,8 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
   const cloud = await openMachineCloud({ directory, policy, ssm: fleet.service })
   const { store, put } = cloud
   const fleetLooker = openFleetLooker(cloud, clock)
-  const look = () => lookAgain({ store, engine: engine.adapter, fleetLooker }, SCOPE)
+  const look = () =>
+    lookAgain({ store, engine: engine.adapter, fleetLooker }, SCOPE, { isSigned: policy.isSigned ?? false })
   const engine = openMortalEngine({ directory, clock, cloud, onEnd: look })
   const upload = releaseUploads(directory, cloud)
   let asked = 0
