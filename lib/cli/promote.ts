@@ -3,11 +3,13 @@ import { DIGEST_METADATA, REQUEST_METADATA } from '../release/artifact-metadata.
 import { type AppScope, releaseKey } from '../release/keys.ts'
 import { type PinnedObject, type ReleaseRecord, releaseRecord } from '../release/release.ts'
 import { requestId } from '../release/request.ts'
+import { servedBy } from '../release/state.ts'
 import { UserError } from '../user-error.ts'
 import { readAppState, refuseWhenFrozen } from './app-state.ts'
 import type { Artifact } from './artifacts.ts'
 import { type AppOptions, type OpenedApp, openApp } from './open-app.ts'
 import { askFor } from './request.ts'
+import { refuseMissingKey, requireSigned } from './sign-release.ts'
 import { step } from './steps.ts'
 
 export interface PromoteOptions extends Omit<AppOptions, 'environment'> {
@@ -21,6 +23,7 @@ export async function promote(options: PromoteOptions): Promise<number> {
   if (options.from === options.to) throw new UserError(`--from and --to both name "${options.to}".`)
   const from = openApp({ ...options, environment: options.from })
   const to = openApp({ ...options, environment: options.to })
+  refuseMissingKey(to)
   await refuseWhenFrozen(to)
   const { release, revision, ...running } = await currentRelease(from)
   const id = requestId(new Date(), randomUUID())
@@ -36,7 +39,11 @@ export async function promote(options: PromoteOptions): Promise<number> {
 async function currentRelease(app: OpenedApp): Promise<ReleaseRecord> {
   const { store, scope } = app
   const { current } = await readAppState(app)
-  if (current) return releaseRecord.parse(await store.readJson(releaseKey(scope, current.release)))
+  if (current) {
+    const record = releaseRecord.parse(await store.readJson(releaseKey(scope, current.release)))
+    await requireSigned(app, servedBy(record, current.request))
+    return record
+  }
   throw new UserError(
     `${scope.app} runs nothing in ${scope.environment} that could be promoted. Publish a release there first: pybundle publish-release --environment ${scope.environment}`,
   )

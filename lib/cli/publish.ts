@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto'
-import { readRevision } from '../code/revision.ts'
 import type { ArtifactKind } from '../release/keys.ts'
 import { requestId } from '../release/request.ts'
+import { servedBy } from '../release/state.ts'
 import { withTemporaryFolder } from '../temporary.ts'
 import { refuseWhenFrozen } from './app-state.ts'
-import { type Artifact, makeCode } from './artifacts.ts'
+import type { Artifact } from './artifacts.ts'
 import { bundleSupplier } from './bundle-source.ts'
+import { codeSupplier } from './code-source.ts'
 import { desiredRelease } from './desired-release.ts'
 import { type AppOptions, type OpenedApp, openApp } from './open-app.ts'
 import { askFor } from './request.ts'
+import { refuseMissingKey, requireSigned } from './sign-release.ts'
 import { step } from './steps.ts'
 import { uploadArtifact } from './upload.ts'
 
@@ -21,13 +23,14 @@ export interface PublishOptions extends AppOptions {
   revision?: string | undefined
   /** Ask the package index again. */
   upgrade?: boolean | undefined
-  /** A bundle that is there already. */
+  /** A bundle, or a code archive, that is there already. */
   from?: string | undefined
 }
 
 /** Makes, uploads, asks, follows. What is not published is taken from what the environment is to run. */
 export async function publish(kinds: readonly ArtifactKind[], options: PublishOptions): Promise<number> {
   const app = openApp(options)
+  refuseMissingKey(app)
   await refuseWhenFrozen(app)
   const suppliers = await step('Checking', () => checkAll(app, kinds, options))
   return withTemporaryFolder(async (folder) => {
@@ -52,17 +55,15 @@ async function checkAll(
   kinds: readonly ArtifactKind[],
   options: PublishOptions,
 ): Promise<Suppliers> {
-  const { config, store, scope } = app
+  const { store, scope } = app
   const bundle = kinds.includes('bundle') ? await bundleSupplier(app, options) : undefined
-  const revision = kinds.includes('code')
-    ? await readRevision(config.folder, { dirty: options.dirty, revision: options.revision })
-    : undefined
-  const code = revision && ((folder: string) => makeCode(app, revision, folder))
-  if (bundle && code) return { bundle, code, revision: revision.name }
+  const code = kinds.includes('code') ? await codeSupplier(app, options) : undefined
+  if (bundle && code) return { bundle, code: code.make, revision: code.revision }
   const desired = await desiredRelease(store, scope)
+  await requireSigned(app, servedBy(desired, desired.request))
   return {
     bundle: bundle ?? (async () => desired.bundle),
-    code: code ?? (async () => desired.code),
-    revision: revision?.name ?? desired.revision,
+    code: code?.make ?? (async () => desired.code),
+    revision: code?.revision ?? desired.revision,
   }
 }

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { hostname, userInfo } from 'node:os'
 import { requestKey } from '../release/keys.ts'
-import { releaseId } from '../release/release.ts'
+import { type ReleaseDigests, releaseId } from '../release/release.ts'
 import { type Request, requestId } from '../release/request.ts'
 import type { Artifact } from './artifacts.ts'
 import { followRollout } from './follow.ts'
 import type { OpenedApp } from './open-app.ts'
+import { type Signable, signRelease } from './sign-release.ts'
 import { step } from './steps.ts'
 
 export interface Asked {
@@ -28,20 +29,21 @@ export function askFor(
   { id, bundle, code, revision, from }: Asked,
   options: FollowingOptions,
 ): Promise<number> {
-  const release = releaseId({ bundle: bundle.digest, code: code.digest })
+  const digests = { bundle: bundle.digest, code: code.digest }
+  const release = releaseId(digests)
   const artifacts = {
     bundle: { key: bundle.key, digest: bundle.digest },
     code: { key: code.key, digest: code.digest },
     ...(revision && { revision }),
   }
   const wish: Wish = from ? { action: 'promote', from, ...artifacts } : { action: 'deploy', ...artifacts }
-  return ask(app, { id, what: `for release ${release}`, wish, answer: { release } }, options)
+  return ask(app, { id, what: `for release ${release}`, wish, digests, answer: { release } }, options)
 }
 
-type Signature = 'format' | 'id' | 'environment' | 'app' | 'requestedBy' | 'requestedAt'
+type Envelope = 'signed' | 'format' | 'id' | 'environment' | 'app' | 'requestedBy' | 'requestedAt'
 type Without<T, Keys extends PropertyKey> = T extends unknown ? Omit<T, Keys> : never
 /** What is asked, without who asks whom and when. */
-export type Wish = Without<Request, Signature>
+export type Wish = Without<Request, Envelope>
 
 interface Question {
   /** The artifacts of a deploy name it before it is asked. */
@@ -49,6 +51,8 @@ interface Question {
   /** As in "asked production ...". */
   what: string
   wish: Wish
+  /** Of the release that is wished for. */
+  digests?: ReleaseDigests
   /** Told beside the request where nobody follows. */
   answer?: Record<string, unknown>
 }
@@ -67,14 +71,18 @@ export async function ask(
 }
 
 export async function writeRequest(
-  { store, scope }: OpenedApp,
-  { id = requestId(new Date(), randomUUID()), what, wish }: Question,
+  app: OpenedApp,
+  { id = requestId(new Date(), randomUUID()), what, wish, digests }: Question,
 ): Promise<Request> {
+  const { store, scope } = app
+  const signed =
+    digests && (await signRelease(app, { action: wish.action as Signable['action'], ...digests }))
   const request = {
     format: 1,
     id,
     ...wish,
     ...scope,
+    ...(signed && { signed }),
     requestedBy: `${userName()}@${hostname()}`.slice(0, 200),
     requestedAt: new Date().toISOString(),
   } as Request

@@ -50,11 +50,13 @@ export function addPublishCommands(program: Command): void {
       [
         'pybundle publish-code --environment staging',
         'pybundle publish-code --environment staging --revision v1.4.2',
+        'pybundle publish-code --environment staging --from by-hand.tar.gz',
         'pybundle publish-code --environment staging --detach --json',
       ],
     )
       .option(...DIRTY)
-      .option(...REVISION),
+      .option(...REVISION)
+      .option('--from <archive>', 'not from the repository, but a .tar.gz or .zip that is there, as it is'),
     async (options) => (await import('../publish-code.ts')).publishCode(options),
   )
 
