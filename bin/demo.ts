@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { execa } from 'execa'
@@ -8,6 +9,7 @@ import { UserError } from '../lib/user-error.ts'
 import { type Cloud, startCloud } from '../local/cloud.ts'
 import { Ledger } from '../local/demo/ledger.ts'
 import { firstHour } from '../local/demo/scenario.ts'
+import { nameSigner, SshKey } from '../local/demo/ssh-key.ts'
 import { summaryTable } from '../local/demo/summary.ts'
 import { Team } from '../local/demo/team.ts'
 import type { SandboxChoice } from '../local/targets/sandbox.ts'
@@ -15,6 +17,7 @@ import type { SandboxChoice } from '../local/targets/sandbox.ts'
 const colors = colorsOf(process.stdout)
 const ROOT = resolve(import.meta.dirname, '..')
 const DIRECTORY = resolve(ROOT, '.local/demo')
+const KEYS = resolve(ROOT, '.local/demo.keys')
 const ASSEMBLY = resolve(ROOT, '.local/demo.out')
 
 const {
@@ -59,7 +62,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 try {
   await Team.requireGit()
   act('The stack is synthesized, and the local cloud boots from its template')
-  await synthesize()
+  await rm(KEYS, { recursive: true, force: true })
+  const ada = await SshKey.make(KEYS, 'ada')
+  await synthesize(ada)
   cloud = await startCloud({ assembly: ASSEMBLY, directory: DIRECTORY, port: 0, reset: true, say, sandbox })
   say(`${cloud.url} answers for S3, SSM and Lambda`)
 
@@ -69,9 +74,11 @@ try {
     example: resolve(ROOT, example),
     env: cloud.env,
     cache: resolve(DIRECTORY, 'cache'),
+    signingKey: ada.file,
     say,
   })
-  const rows = await firstHour({ cloud, team, ledger, app, act, say })
+  const intruder = await SshKey.make(KEYS, 'mallory')
+  const rows = await firstHour({ cloud, team, ledger, app, intruder, act, say })
 
   act('What each target says of itself')
   console.log(summaryTable(rows))
@@ -84,11 +91,12 @@ try {
   await leave(1)
 }
 
-/** An example that brings a fleets.toml of its own is deployed by a stack of its own. */
-async function synthesize(): Promise<void> {
+/** An example that brings a fleets.toml of its own is deployed by a stack of its own; production's signer is made now. */
+async function synthesize(signer: SshKey): Promise<void> {
   const own = resolve(ROOT, example, 'fleets.toml')
-  const env = existsSync(own) ? { PYBUNDLE_FLEETS_FILE: own } : {}
-  await execa(process.execPath, ['bin/app.ts'], { cwd: ROOT, env: { ...env, CDK_OUTDIR: ASSEMBLY } })
+  const fleets = await nameSigner(existsSync(own) ? own : resolve(ROOT, 'fleets.toml'), KEYS, signer)
+  const env = { PYBUNDLE_FLEETS_FILE: fleets, CDK_OUTDIR: ASSEMBLY }
+  await execa(process.execPath, ['bin/app.ts'], { cwd: ROOT, env })
 }
 
 function nextSteps({ url }: Cloud, { repository }: Team): string {

@@ -22,8 +22,10 @@ export function refuseUnsigned(
   const said = readStatement(request.signed)
   if (!said)
     throw new UserError('What is signed is no statement about a release. Ask again, with pybundle itself.')
-  const asked = { environment, app, bundle, code }
-  const other = (['environment', 'app', 'bundle', 'code'] as const).find((key) => said[key] !== asked[key])
+  const asked = { environment, app, bundle, code, request: request.id }
+  const other = (['environment', 'app', 'bundle', 'code', 'request'] as const).find(
+    (key) => said[key] !== asked[key],
+  )
   if (other) {
     throw new UserError(
       `What is signed is for ${other} ${said[other]}, not for ${asked[other]}. Ask again: what was signed once is good for nothing else.`,

@@ -20,7 +20,8 @@ def verify(target, asked, request):
   signed = read_signed(target, request)
   check_signature(target, signed)
   said = json.loads(signed["statement"])
-  wanted = {"environment": target.environment, "app": target.app, "bundle": asked.bundle, "code": asked.code}
+  wanted = dict(environment=target.environment, app=target.app, request=request)
+  wanted.update(bundle=asked.bundle, code=asked.code)
   for name, value in wanted.items():
     if said[name] != value:
       raise Refused("what was signed is for %s %s, not for %s" % (name, said[name], value))
@@ -55,7 +56,7 @@ def check_signature(target, signed):
       process.kill()
       raise Refused("ssh-keygen did not answer within %d s" % VERIFY_SECONDS)
     if process.returncode != 0:
-      raise Refused("what was signed is signed by none of the signers, or is not what they signed", log.tail())
+      raise Refused("this was signed by none of the signers", log.tail())
     target.report.say(log.tail())
 
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { ArtifactKind } from '../release/keys.ts'
-import { requestId } from '../release/request.ts'
+import { requestId } from '../release/request-id.ts'
 import { servedBy } from '../release/state.ts'
 import { withTemporaryFolder } from '../temporary.ts'
 import { refuseWhenFrozen } from './app-state.ts'

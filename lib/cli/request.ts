@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { hostname, userInfo } from 'node:os'
 import { requestKey } from '../release/keys.ts'
 import { type ReleaseDigests, releaseId } from '../release/release.ts'
-import { type Request, requestId } from '../release/request.ts'
+import type { Request } from '../release/request.ts'
+import { requestId } from '../release/request-id.ts'
 import type { Artifact } from './artifacts.ts'
 import { followRollout } from './follow.ts'
 import type { OpenedApp } from './open-app.ts'
@@ -76,7 +77,8 @@ export async function writeRequest(
 ): Promise<Request> {
   const { store, scope } = app
   const signed =
-    digests && (await signRelease(app, { action: wish.action as Signable['action'], ...digests }))
+    digests &&
+    (await signRelease(app, { request: id, action: wish.action as Signable['action'], ...digests }))
   const request = {
     format: 1,
     id,

@@ -25,7 +25,7 @@ export function refuseMissingKey(app: OpenedApp): void {
     )
 }
 
-export type Signable = Pick<Statement, 'action' | 'bundle' | 'code'>
+export type Signable = Pick<Statement, 'request' | 'action' | 'bundle' | 'code'>
 
 /** Undefined where the configuration names no key. */
 export async function signRelease(app: OpenedApp, wanted: Signable): Promise<SignedStatement | undefined> {

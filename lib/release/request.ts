@@ -1,10 +1,8 @@
 import { z } from 'zod'
-import { sha256 } from './digest.ts'
 import { NAME_PATTERN, NAME_RULE } from './names.ts'
 import { digest } from './release.ts'
+import { REQUEST_ID_PATTERN } from './request-id.ts'
 import { signedStatement } from './statement.ts'
-
-export const REQUEST_ID_PATTERN = /^\d{8}t\d{6}z-[0-9a-f]{8}$/
 
 /** What a mistake gets is a sentence that begins with the key. */
 const must = (what: string) => ({
@@ -105,10 +103,4 @@ const SETTINGS = ['cancel', 'freeze', 'unfreeze', 'confirm-migration', 'refresh'
 
 export function isSetting(asked: { action?: unknown }): asked is SettingRequest {
   return (SETTINGS as readonly unknown[]).includes(asked.action)
-}
-
-/** `seed` makes the id unique; the same time and seed give the same id, so that a doubled event asks once. */
-export function requestId(at: Date, seed: string): string {
-  const time = at.toISOString().replace(/[-:]/g, '').replace(/\.\d+/, '').toLowerCase()
-  return `${time}-${sha256(seed).slice(0, 8)}`
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { NAME_PATTERN } from './names.ts'
 import { digest } from './release.ts'
+import { REQUEST_ID_PATTERN } from './request-id.ts'
 
 /** What `ssh-keygen -Y` binds a signature to: one that was made for anything else is none of ours. */
 export const SIGNATURE_NAMESPACE = 'pybundle-deploy'
@@ -11,6 +12,8 @@ const name = z.string().regex(NAME_PATTERN)
 export const statement = z.object({
   format: z.literal(1),
   action: z.enum(['deploy', 'promote', 'rollback', 'repair']),
+  /** The id of the request that it is good for. */
+  request: z.string().regex(REQUEST_ID_PATTERN),
   environment: name,
   app: name,
   bundle: digest,

@@ -1,6 +1,7 @@
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
-import { type AppScope, codeKey, rolloutsPrefix } from '../../lib/release/keys.ts'
+import { type AppScope, codeKey, requestKey, rolloutKey, rolloutsPrefix } from '../../lib/release/keys.ts'
 import { type RolloutRecord, rolloutRecord } from '../../lib/release/record.ts'
+import { type DeployRequest, request } from '../../lib/release/request.ts'
 
 /** The bucket as anybody with an S3 client sees it. */
 export class Ledger {
@@ -24,18 +25,33 @@ export class Ledger {
     const listing = new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: rolloutsPrefix(scope) })
     const { Contents } = await this.#s3.send(listing)
     const keys = (Contents ?? []).map(({ Key }) => Key ?? '')
-    const records = await Promise.all(keys.map((key) => this.#record(key)))
+    const records = await Promise.all(keys.map(async (key) => rolloutRecord.parse(await this.#read(key))))
     return records.sort((a, b) => b.startedAt.localeCompare(a.startedAt))
   }
 
-  async drop(scope: AppScope, name: string, archive: Uint8Array): Promise<string> {
+  async record(scope: AppScope, id: string): Promise<RolloutRecord> {
+    return rolloutRecord.parse(await this.#read(rolloutKey(scope, id)))
+  }
+
+  async request(scope: AppScope, id: string): Promise<DeployRequest> {
+    return request.parse(await this.#read(requestKey(scope, id))) as DeployRequest
+  }
+
+  async drop(scope: AppScope, name: string, archive: Uint8Array, metadata = {}): Promise<string> {
     const key = codeKey(scope, name)
-    await this.#s3.send(new PutObjectCommand({ Bucket: this.#bucket, Key: key, Body: archive }))
+    const object = { Bucket: this.#bucket, Key: key, Body: archive, Metadata: metadata }
+    await this.#s3.send(new PutObjectCommand(object))
     return key
   }
 
-  async #record(key: string): Promise<RolloutRecord> {
+  /** As anybody could write it who may upload. */
+  async ask(scope: AppScope, asked: DeployRequest): Promise<void> {
+    const object = { Bucket: this.#bucket, Key: requestKey(scope, asked.id), Body: JSON.stringify(asked) }
+    await this.#s3.send(new PutObjectCommand({ ...object, IfNoneMatch: '*' }))
+  }
+
+  async #read(key: string): Promise<unknown> {
     const { Body } = await this.#s3.send(new GetObjectCommand({ Bucket: this.#bucket, Key: key }))
-    return rolloutRecord.parse(JSON.parse((await Body?.transformToString()) ?? ''))
+    return JSON.parse((await Body?.transformToString()) ?? '')
   }
 }

@@ -1,8 +1,10 @@
 import type { AppScope } from '../../lib/release/keys.ts'
 import type { RolloutRecord } from '../../lib/release/record.ts'
 import type { Cloud, CloudTarget } from '../cloud.ts'
-import { askApp, type Expected, eventually, expectEqual, expectServed } from './acceptance.ts'
+import { askApp, BrokenPromise, type Expected, eventually, expectEqual, expectServed } from './acceptance.ts'
+import { type Attempt, attempts } from './intruder.ts'
 import type { Ledger } from './ledger.ts'
+import type { SshKey } from './ssh-key.ts'
 import { phaseSeconds, type Row } from './summary.ts'
 import type { Team } from './team.ts'
 
@@ -11,6 +13,8 @@ export interface Stage {
   team: Team
   ledger: Ledger
   app: string
+  /** Of somebody who is none of production's signers. */
+  intruder: SshKey
   /** Begins an act: tells the audience what it is about. */
   act: (title: string) => void
   say: (line: string) => void
@@ -55,6 +59,10 @@ export async function firstHour(stage: Stage): Promise<Row[]> {
   )
   await expectFleet(productionTargets, second)
   await expectOnlyFirstWaveTouched(stage, productionTargets, before)
+
+  act('Somebody has stolen the permission to upload to production, but none of its keys')
+  await expectIntruderRefused(stage, production, promoted.id)
+  await expectFleet(productionTargets, second)
 
   act('A code archive is dropped into the bucket by hand, with nothing but an S3 client')
   await team.commitRevision(4)
@@ -122,6 +130,23 @@ async function expectOnlyFirstWaveTouched(
       expectEqual(`process of ${instanceId}`, after.get(instanceId), before.get(instanceId))
   }
   if (!verdicts?.activate?.log) throw new Error(`${failed} went back without a word of the app's own`)
+}
+
+async function expectIntruderRefused(stage: Stage, scope: AppScope, signed: string): Promise<void> {
+  const { ledger, team, intruder: key, say } = stage
+  const genuine = await ledger.request(scope, signed)
+  const archive = await team.archiveByHand()
+  const tried: Record<string, Attempt> = await attempts({ ledger, scope, key, archive, genuine })
+  for (const [how, { request, refusal }] of Object.entries(tried)) {
+    await ledger.ask(scope, request)
+    const { outcome, reason = '' } = await eventually(`the ${how} request is refused`, 60, async () => {
+      const record = await ledger.record(scope, request.id)
+      return record.outcome === 'running' ? undefined : record
+    })
+    say(`${how}: ${outcome}. ${reason}`)
+    if (outcome === 'done' || !refusal.test(reason))
+      throw new BrokenPromise(`a ${how} request ended as ${outcome}: ${reason}`)
+  }
 }
 
 async function dropByHand(stage: Stage, scope: AppScope): Promise<RolloutRecord> {

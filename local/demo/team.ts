@@ -1,4 +1,4 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -14,6 +14,8 @@ export interface TeamOptions {
   env: Record<string, string>
   /** A cache of its own, so that the first bundle is really made. */
   cache: string
+  /** Signs what goes to production. */
+  signingKey: string
   say: (line: string) => void
 }
 
@@ -44,6 +46,7 @@ export class Team {
       recursive: true,
       filter: (path) => !/\/(revisions|\.venv)$/.test(path),
     })
+    await team.#nameKey(options.signingKey)
     await team.#git('init', '--quiet', '--initial-branch=main')
     // For who goes on in it by hand, too.
     await team.#git('config', 'user.name', 'Demo')
@@ -80,6 +83,14 @@ export class Team {
 
   async leave(): Promise<void> {
     await rm(this.repository, { recursive: true, force: true })
+  }
+
+  async #nameKey(signingKey: string): Promise<void> {
+    const file = join(this.repository, 'pyproject.toml')
+    const table = '[tool.pybundle.environments.production]\n'
+    const configuration = await readFile(file, 'utf8')
+    if (!configuration.includes(table)) throw new Error(`${file} has no ${table}`)
+    await writeFile(file, configuration.replace(table, `${table}signing_key = "${signingKey}"\n`))
   }
 
   async #commit(message: string): Promise<void> {

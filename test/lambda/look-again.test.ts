@@ -18,7 +18,7 @@ import {
   stateKey,
 } from '../../lib/release/keys.ts'
 import { closedRecord, type RolloutRecord } from '../../lib/release/record.ts'
-import { requestId } from '../../lib/release/request.ts'
+import { requestId } from '../../lib/release/request-id.ts'
 import { type ExecutionStatus, endLock, type State, state as stateSchema } from '../../lib/release/state.ts'
 import { bundle, codeArchive, created, openBucket, type TestBucket } from './bucket.ts'
 
@@ -55,7 +55,7 @@ const asked: string[] = []
 const fleetLooker = {
   start: async ({ environment }: { environment: string }) => void asked.push(environment),
 }
-const look = () => lookAgain({ store: bucket.store, engine, fleetLooker }, scope, UNSIGNED)
+const look = (policy = UNSIGNED) => lookAgain({ store: bucket.store, engine, fleetLooker }, scope, policy)
 const state = async () => stateSchema.parse(await bucket.store.readJson(stateKey(scope)))
 const record = async (id: string) => (await bucket.store.readJson(rolloutKey(scope, id))) as RolloutRecord
 
@@ -87,10 +87,10 @@ async function ask(seed: string, artifacts: object, extra: object = {}): Promise
   return id
 }
 
-async function drop(key: string, content: Uint8Array | string) {
+async function drop(key: string, content: Uint8Array | string, policy = UNSIGNED) {
   const versionId = await bucket.put(key, content)
   for (const uploaded of uploadsOf(created(key, versionId)))
-    await requestForDrop(bucket.store, uploaded, UNSIGNED)
+    await requestForDrop(bucket.store, uploaded, policy)
   return versionId
 }
 
@@ -108,7 +108,7 @@ describe('look again', () => {
 
   it('starts one rollout, however often and however many at once look', async () => {
     await ask('one', await upload())
-    await Promise.all(Array.from({ length: 8 }, look))
+    await Promise.all(Array.from({ length: 8 }, () => look()))
     await look()
     expect(engine.started.size).toBe(1)
     expect((await state()).token).toBe(1)
@@ -299,5 +299,54 @@ describe('a file dropped by hand', () => {
       await requestForDrop(bucket.store, uploaded, UNSIGNED)
     }
     expect(await bucket.store.list(requestsPrefix(scope))).toEqual([])
+  })
+})
+
+describe('where requests have to be signed', () => {
+  const SIGNED = { isSigned: true }
+  const signed = ({ bundle, code }: Awaited<ReturnType<typeof upload>>, changes: object) => ({
+    signature: 'which the targets verify',
+    statement: JSON.stringify({
+      format: 1,
+      request: requestId(new Date(), `${scope.environment} one`),
+      action: 'deploy',
+      ...scope,
+      bundle: bundle.digest,
+      code: code.digest,
+      serial: 1,
+      replaces: 0,
+      ...changes,
+    }),
+  })
+
+  it('one that is goes to its targets', async () => {
+    const artifacts = await upload()
+    const id = await ask('one', artifacts, { signed: signed(artifacts, {}) })
+    await look(SIGNED)
+    expect((await record(id)).outcome).toBe('running')
+    expect((await state()).desired?.request).toBe(id)
+  })
+
+  it.each([
+    ['is not', undefined, /takes signed requests only.*signing_key = /],
+    ['is signed for other code', { code: '0'.repeat(64) }, /is for code 0{64}, not for/],
+    ['is signed for another environment', { environment: 'other' }, /is for environment other, not for/],
+    ['was signed for another request', { request: '20260101t000000z-00000000' }, /is for request 2026/],
+    ['is signed in other words', { format: 2 }, /is no statement about a release/],
+  ])('one that %s is refused before any target is asked', async (_what, changes, reason) => {
+    const artifacts = await upload()
+    const id = await ask('one', artifacts, changes && { signed: signed(artifacts, changes) })
+    await look(SIGNED)
+    expect(await record(id)).toMatchObject({ outcome: 'refused', reason: expect.stringMatching(reason) })
+    expect(engine.started.size).toBe(0)
+  })
+
+  it('a file dropped by hand is refused with a record that says how to sign for it', async () => {
+    await drop(codeKey(scope, 'v2'), await codeArchive('print(2)'), SIGNED)
+    const [found] = await bucket.store.list(rolloutsPrefix(scope))
+    const refused = (await bucket.store.readJson(found?.key ?? '')) as RolloutRecord
+    expect(refused.reason).toBe(
+      `"${codeKey(scope, 'v2')}" was dropped by hand, but ${scope.environment} takes signed requests only. Sign for the same file: pybundle publish-code --environment ${scope.environment} --from v2.tar.gz`,
+    )
   })
 })

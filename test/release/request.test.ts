@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { releaseId } from '../../lib/release/release.ts'
-import { REQUEST_ID_PATTERN, requestId } from '../../lib/release/request.ts'
+import { REQUEST_ID_PATTERN, requestId } from '../../lib/release/request-id.ts'
 
 describe('ids', () => {
   it('gives the same request id for the same time and seed, so that a doubled event asks once', () => {

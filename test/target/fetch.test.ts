@@ -4,7 +4,7 @@ import { findPython } from '../../lib/bundle/find-python.ts'
 import { sha256 } from '../../lib/release/digest.ts'
 import { PROGRAM_PARTS, programSource } from '../../lib/stack/program-documents.ts'
 import { Signer } from '../signer.ts'
-import { ask, statementFor } from './signed-requests.ts'
+import { ask, newRequestId, statementFor } from './signed-requests.ts'
 import { PROGRAM, pythonOutput, ROLLOUT, type TestTarget } from './target.ts'
 import { project, Workshop } from './workshop.ts'
 
@@ -143,7 +143,8 @@ describe('fetching', () => {
 
     it('is fetched once, and again where what was kept has changed', async () => {
       const release = await publish('again')
-      const rollout = ask(workshop.bucket, await signer.sign(statementFor(release)))
+      const rollout = newRequestId()
+      ask(workshop.bucket, rollout, await signer.sign(statementFor(release, rollout)))
       target.config.signers = part === 'verify' ? [signer.publicKey] : []
       const kept = target.path('state', `${part}-${sha256(programSource(part))}.py`)
       target.holdLock(1)

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Statement } from '../../lib/release/statement.ts'
 import { Signer } from '../signer.ts'
 import type { PublishedRelease } from './artifacts.ts'
-import { ask, statementFor } from './signed-requests.ts'
+import { ask, newRequestId, statementFor } from './signed-requests.ts'
 import { smallPip } from './small-pip.ts'
 import type { TestTarget } from './target.ts'
 import { Workshop } from './workshop.ts'
@@ -33,8 +33,10 @@ beforeEach(async () => {
 })
 
 const signedTarget = () => workshop.newTarget({ signers: [ada.publicKey] })
-const signed = async (release: PublishedRelease, changes: Partial<Statement>) =>
-  ask(workshop.bucket, await ada.sign(statementFor(release, changes)))
+async function signed(release: PublishedRelease, changes: Partial<Statement>) {
+  const id = newRequestId()
+  return ask(workshop.bucket, id, await ada.sign(statementFor(release, id, changes)))
+}
 const prepare = (release: PublishedRelease, rollout: string) => target.run('prepare', release, { rollout })
 
 /** Prepares and activates what was signed with this serial. */
@@ -71,30 +73,46 @@ describe('a target whose document names signers', () => {
   })
 
   it.each<[string, () => Promise<string>, RegExp]>([
-    ['without a signature', async () => ask(workshop.bucket, undefined), /^nobody has signed for this/],
+    [
+      'without a signature',
+      async () => ask(workshop.bucket, newRequestId(), undefined),
+      /^nobody has signed for this/,
+    ],
     ['of a request that is not there', async () => '20260101t000000z-00000000', /^nobody has signed/],
     ['of no request', async () => '', /^nobody has signed/],
     [
       'signed by somebody else',
-      async () => ask(workshop.bucket, await mallory.sign(statementFor(one))),
-      /^what was signed is signed by none/,
+      async () => {
+        const id = newRequestId()
+        return ask(workshop.bucket, id, await mallory.sign(statementFor(one, id)))
+      },
+      /^this was signed by none/,
     ],
     [
       'changed after it was signed',
       async () => {
-        const { statement, signature } = await ada.sign(statementFor(one))
-        return ask(workshop.bucket, { statement: statement.replace('"serial":1', '"serial":2'), signature })
+        const id = newRequestId()
+        const { statement, signature } = await ada.sign(statementFor(one, id))
+        return ask(workshop.bucket, id, {
+          statement: statement.replace('"serial":1', '"serial":2'),
+          signature,
+        })
       },
-      /^what was signed is signed by none/,
+      /^this was signed by none/,
     ],
     [
       'with something else for a signature',
-      async () =>
-        ask(workshop.bucket, {
-          ...(await ada.sign(statementFor(one))),
-          signature: 'x\n-----BEGIN SSH SIGNATURE-----',
-        }),
-      /^what was signed is signed by none/,
+      async () => {
+        const id = newRequestId()
+        const { statement } = await ada.sign(statementFor(one, id))
+        return ask(workshop.bucket, id, { statement, signature: 'x\n-----BEGIN SSH SIGNATURE-----' })
+      },
+      /^this was signed by none/,
+    ],
+    [
+      'signed for another request',
+      () => signed(one, { request: '20260101t000000z-00000000' }),
+      /is for request 20260101t000000z-00000000, not for/,
     ],
     [
       'signed for another environment',
