@@ -39,6 +39,11 @@ export interface FleetConfig {
   maxActivateFailures: FailureLimit
   onFailure: FleetPolicy['onFailure']
   keepReleases: number
+  /** Who is given the stack's policies; others are attached by hand. */
+  publishers: Principals
+  viewers: Principals
+  /** Of the instance profiles. */
+  targetRoles: string[]
   /** Public keys of SSH: whose requests targets take; empty where they take everybody's who may upload. */
   signers: string[]
   prepareSeconds: number
@@ -57,6 +62,19 @@ const failures = () =>
 
 const SIGNERS =
   'must be a list of SSH public keys, whose owners sign what is deployed, or "off": whoever may upload deploys'
+
+const iamNames = (kind: string) =>
+  listOf(
+    text(`the name of an IAM ${kind}`).regex(
+      /^[\w+=,.@-]{1,128}$/,
+      `is not the name of an IAM ${kind} of this account, as in its ARN after the last "/"`,
+    ),
+    `names of IAM ${kind}s`,
+  ).default([])
+const principals = table({ roles: iamNames('role'), users: iamNames('user'), groups: iamNames('group') })
+const nobody = { roles: [], users: [], groups: [] }
+/** Who is given a policy of the stack, by their names in the account. */
+export type Principals = z.infer<typeof principals>
 
 const fleet = table({
   tags: z.record(z.string(), text('the value of a tag'), {
@@ -96,6 +114,9 @@ const fleet = table({
   signers: z.union([z.literal('off'), z.array(z.string()).min(1, SIGNERS)], {
     error: ({ input }) => (input === undefined ? `is missing; ${SIGNERS}` : SIGNERS),
   }),
+  publishers: principals.default(nobody),
+  viewers: principals.default(nobody),
+  target_roles: iamNames('role'),
   keep_releases: wholeNumber('releases', { least: 2, most: 100 }).default(5),
   prepare_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(900),
   migrate_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(3600),
@@ -104,6 +125,8 @@ const fleet = table({
 export type FleetTable = z.infer<typeof fleet>
 
 export const FLEET_KEYS: readonly string[] = Object.keys(fleet.shape)
+const keysAt = ([key]: readonly PropertyKey[]) =>
+  key === 'publishers' || key === 'viewers' ? Object.keys(principals.shape) : FLEET_KEYS
 
 /** Reads the operator's `fleets.toml`: `[environments.<environment>.<app>]` tables. */
 export function parseFleets(toml: string, file: string): FleetConfig[] {
@@ -147,7 +170,7 @@ function readFleet({ environment, app, content }: Entry, mistakes: Mistake[]): F
     schema: fleet,
     rules: FLEET_RULES,
     prefix: path,
-    keysAt: () => FLEET_KEYS,
+    keysAt,
   })
   mistakes.push(...read.mistakes)
   return read.value && normalize(environment, app, read.value)
@@ -175,6 +198,9 @@ function normalize(environment: string, app: string, content: FleetTable): Fleet
     maxActivateFailures: content.max_activate_failures,
     onFailure: content.on_failure,
     keepReleases: content.keep_releases,
+    publishers: content.publishers,
+    viewers: content.viewers,
+    targetRoles: content.target_roles,
     signers: content.signers === 'off' ? [] : content.signers,
     prepareSeconds: content.prepare_seconds,
     migrateSeconds: content.migrate_seconds,

@@ -1,36 +1,64 @@
 import { CfnOutput } from 'aws-cdk-lib'
-import { ManagedPolicy, PolicyStatement } from 'aws-cdk-lib/aws-iam'
+import { Group, ManagedPolicy, PolicyStatement, Role, User } from 'aws-cdk-lib/aws-iam'
 import type { Bucket } from 'aws-cdk-lib/aws-s3'
 import { Construct } from 'constructs'
-import type { AppScope } from '../release/keys.ts'
+import type { FleetConfig, Principals } from '../config/fleets.ts'
 import { acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
 
 export interface AccessPoliciesProps {
   bucket: Bucket
-  fleet: AppScope
+  fleet: FleetConfig
   /** What targets read the rest of their program from. */
   programDocumentArns: readonly string[]
 }
 
 /** For people to attach: who publishes an app to an environment, who looks on, and the targets. */
-const HOLDERS: Record<string, BucketPaths> = {
-  Publisher: { read: ['*'], write: ['bundles/*', 'code/*', 'requests/*'] },
-  Viewer: { read: ['*'], write: [] },
-  Target: { read: ['bundles/*', 'code/*', 'requests/*', 'releases/*', 'state.json'], write: ['reports/*'] },
+const HOLDERS: Record<string, Holder> = {
+  Publisher: {
+    paths: { read: ['*'], write: ['bundles/*', 'code/*', 'requests/*'] },
+    principalsOf: ({ publishers }) => publishers,
+  },
+  Viewer: { paths: { read: ['*'], write: [] }, principalsOf: ({ viewers }) => viewers },
+  Target: {
+    paths: {
+      read: ['bundles/*', 'code/*', 'requests/*', 'releases/*', 'state.json'],
+      write: ['reports/*'],
+    },
+    principalsOf: ({ targetRoles: roles }) => ({ roles, users: [], groups: [] }),
+  },
+}
+
+interface Holder {
+  paths: BucketPaths
+  /** To whom the operator has it attached. */
+  principalsOf: (fleet: FleetConfig) => Principals
 }
 
 export class AccessPolicies extends Construct {
   constructor(scope: Construct, id: string, { bucket, fleet, programDocumentArns }: AccessPoliciesProps) {
     super(scope, id)
-    for (const [holder, paths] of Object.entries(HOLDERS)) {
+    for (const [holder, { paths, principalsOf }] of Object.entries(HOLDERS)) {
       const statements = bucketStatements(bucket, [fleet], paths)
       if (holder === 'Target') {
         const actions = ['ssm:GetDocument']
         statements.push(new PolicyStatement({ actions, resources: [...programDocumentArns] }))
       }
-      const policy = new ManagedPolicy(this, holder, { statements })
+      const policy = new ManagedPolicy(this, holder, {
+        statements,
+        ...this.#named(holder, principalsOf(fleet)),
+      })
       acknowledgeBucketPaths(policy, bucket, [fleet], paths)
       new CfnOutput(this, `${holder}Policy`, { value: policy.managedPolicyArn })
+    }
+  }
+
+  /** They are somebody else's: only their names are known here. */
+  #named(holder: string, { roles, users, groups }: Principals) {
+    const id = (name: string) => `${holder}-${name}`
+    return {
+      roles: roles.map((name) => Role.fromRoleName(this, id(`role-${name}`), name)),
+      users: users.map((name) => User.fromUserName(this, id(`user-${name}`), name)),
+      groups: groups.map((name) => Group.fromGroupName(this, id(`group-${name}`), name)),
     }
   }
 }

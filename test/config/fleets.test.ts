@@ -100,6 +100,12 @@ describe("the operator's configuration", () => {
       `["ssh-rsa AAAA${'x'.repeat(4000)}"]`,
       "signers: are 4012 characters, of which a target's document takes 4000: keys of ed25519 are the shortest",
     ],
+    [
+      'publishers',
+      '{ roles = ["arn:aws:iam::123456789012:role/ci"] }',
+      'publishers.roles[0]: is not the name of an IAM role of this account, as in its ARN after the last "/"',
+    ],
+    ['viewers', '{ role = ["ci"] }', 'viewers.role: unknown key; did you mean "roles"?'],
     ['on_failure', '"wait"', 'on_failure: must be "revert" or "stop"'],
     ['bake_seconds', '"5"', 'bake_seconds: must be seconds: a whole number, 0 to 86400, not "5"'],
   ])('refuses %s = %s', (key, value, mistake) => {

@@ -174,6 +174,22 @@ describe('the document', () => {
   })
 })
 
+describe('the policies for people and instances', () => {
+  it('are attached to whom the operator names', () => {
+    const given = parseFleets(
+      `environments.staging.shop = { tags = { app = "shop" }, user = "shop", units = ["shop.service"], health_url = "http://[::1]", signers = "off", publishers = { roles = ["ci"], users = ["ada"], groups = ["team"] }, viewers = { groups = ["all"] }, target_roles = ["shop-instance"] }`,
+      'fleets.toml',
+    )
+    const named = Template.fromStack(new PybundleStack(new App(), 'Pybundle', { fleets: given }))
+    const policies = Object.values(named.findResources('AWS::IAM::ManagedPolicy'))
+    expect(policies.map(({ Properties: { Roles, Users, Groups } }) => ({ Roles, Users, Groups }))).toEqual([
+      { Roles: ['ci'], Users: ['ada'], Groups: ['team'] },
+      { Groups: ['all'] },
+      { Roles: ['shop-instance'] },
+    ])
+  })
+})
+
 describe('cdk-nag', () => {
   it('finds nothing that is not reasoned', () => {
     expect(() => app.synth({ force: true })).not.toThrow()
