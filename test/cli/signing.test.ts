@@ -47,6 +47,7 @@ async function serve(bucket: Bucket, signer: Signer | undefined, changes: Partia
   const { release, bundle, code, request: id = '' } = SERVED
   const said = {
     format: 1,
+    request: id,
     action: 'deploy',
     ...PRODUCTION,
     bundle,
