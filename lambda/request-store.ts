@@ -24,7 +24,7 @@ export async function waitingRequests(store: ObjectStore, scope: AppScope): Prom
     .filter(({ id }) => !consumed.has(id))
   return Promise.all(
     waiting.map(async (request) => {
-      const asked = parseJson((await store.readText(requestKey(scope, request.id)))?.body)
+      const asked = parseJson(await readAsked(store, requestKey(scope, request.id)))
       return { ...request, isSetting: isSetting(Object(asked)) }
     }),
   )
@@ -35,8 +35,11 @@ const WRITERS = 'Requests are written by pybundle publish-release, promote and t
 /** What somebody wrote may be anything: what is no request is a UserError. */
 export async function readRequest(store: ObjectStore, scope: AppScope, id: string): Promise<Request> {
   const key = requestKey(scope, id)
-  const content = parseJson((await store.readText(key))?.body)
-  if (content === undefined) throw new UserError(`"${key}" is not a request: it is not JSON. ${WRITERS}`)
+  const content = parseJson(await readAsked(store, key))
+  if (content === undefined)
+    throw new UserError(
+      `"${key}" is not a request: it is not JSON, or more than ${MOST_BYTES} bytes. ${WRITERS}`,
+    )
   const parsed = requestSchema.safeParse(content)
   if (!parsed.success) {
     const mistakes = parsed.error.issues.map(({ path, message }) =>
@@ -51,6 +54,13 @@ export async function readRequest(store: ObjectStore, scope: AppScope, id: strin
     )
   }
   return parsed.data
+}
+
+/** A publisher of one environment may not stop the function for all others by what is too large to be read. */
+const MOST_BYTES = 65_536
+
+async function readAsked(store: ObjectStore, key: string): Promise<string | undefined> {
+  return (await store.readText(key, MOST_BYTES))?.body
 }
 
 function parseJson(text: string | undefined): unknown {
@@ -76,8 +86,10 @@ export async function closeRequest(
 
 /** As much as any file tells that came as a request. */
 export async function askedBy(store: ObjectStore, scope: AppScope, id: string) {
-  const text = await store.readText(requestKey(scope, id))
-  const parsed = parseJson(text?.body) as Partial<Request> | null | undefined
+  const parsed = parseJson(await readAsked(store, requestKey(scope, id))) as
+    | Partial<Request>
+    | null
+    | undefined
   const requestedBy = typeof parsed?.requestedBy === 'string' ? parsed.requestedBy : 'unknown'
   const action = typeof parsed?.action === 'string' ? parsed.action : undefined
   return { id, ...scope, requestedBy, action }

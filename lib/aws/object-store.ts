@@ -41,7 +41,8 @@ export interface ObjectStore {
   readonly bucket: string
   /** Undefined when there is no such object. */
   head(key: string, versionId?: string): Promise<StoredObject | undefined>
-  readText(key: string): Promise<StoredText | undefined>
+  /** Undefined where there is none, or one of more than `mostBytes`. */
+  readText(key: string, mostBytes?: number): Promise<StoredText | undefined>
   readJson(key: string): Promise<unknown | undefined>
   /** Bytes `start` to `end`, both included. */
   readRange(key: string, versionId: string, start: number, end: number): Promise<Uint8Array>
@@ -75,9 +76,14 @@ export function objectStore(s3: S3Client, bucket: string): ObjectStore {
       }
     },
 
-    async readText(key) {
+    async readText(key, mostBytes = Number.POSITIVE_INFINITY) {
       const found = await orUndefined(get(key))
       if (!found?.Body) return undefined
+      if ((found.ContentLength ?? 0) > mostBytes) {
+        const { Body } = found
+        if ('destroy' in Body) Body.destroy()
+        return undefined
+      }
       return { body: await found.Body.transformToString(), eTag: found.ETag ?? '' }
     },
 

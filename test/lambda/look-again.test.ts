@@ -215,12 +215,17 @@ describe('look again', () => {
   })
 
   it.each([
-    ['a file that is not JSON', 'hello', 'it is not JSON'],
+    ['a file that is not JSON', 'hello', 'it is not JSON, or more than 65536 bytes'],
     ['a list', '[]', 'it must be an object'],
     [
       'an action that there is not',
       '{"action":"deploi"}',
       'action must be one of deploy, promote, rollback, repair, cancel, freeze, unfreeze, confirm-migration, refresh',
+    ],
+    [
+      'one that is too large to be read',
+      `"${'x'.repeat(70_000)}"`,
+      'it is not JSON, or more than 65536 bytes',
     ],
     [
       'a request with mistakes',
