@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { execa } from 'execa'
@@ -9,7 +9,7 @@ import { UserError } from '../lib/user-error.ts'
 import { type Cloud, startCloud } from '../local/cloud.ts'
 import { Ledger } from '../local/demo/ledger.ts'
 import { firstHour } from '../local/demo/scenario.ts'
-import { nameSigner, SshKey } from '../local/demo/ssh-key.ts'
+import { SshKey, withSigner } from '../local/demo/ssh-key.ts'
 import { summaryTable } from '../local/demo/summary.ts'
 import { Team } from '../local/demo/team.ts'
 import type { SandboxChoice } from '../local/targets/sandbox.ts'
@@ -74,7 +74,7 @@ try {
     example: resolve(ROOT, example),
     env: cloud.env,
     cache: resolve(DIRECTORY, 'cache'),
-    signingKey: ada.file,
+    signingKey: ada,
     say,
   })
   const intruder = await SshKey.make(KEYS, 'mallory')
@@ -94,8 +94,10 @@ try {
 /** An example that brings a fleets.toml of its own is deployed by a stack of its own; production's signer is made now. */
 async function synthesize(signer: SshKey): Promise<void> {
   const own = resolve(ROOT, example, 'fleets.toml')
-  const fleets = await nameSigner(existsSync(own) ? own : resolve(ROOT, 'fleets.toml'), KEYS, signer)
-  const env = { PYBUNDLE_FLEETS_FILE: fleets, CDK_OUTDIR: ASSEMBLY }
+  const fleets = await readFile(existsSync(own) ? own : resolve(ROOT, 'fleets.toml'), 'utf8')
+  const file = resolve(KEYS, 'fleets.toml')
+  await writeFile(file, withSigner(fleets, signer))
+  const env = { PYBUNDLE_FLEETS_FILE: file, CDK_OUTDIR: ASSEMBLY }
   await execa(process.execPath, ['bin/app.ts'], { cwd: ROOT, env })
 }
 

@@ -37,16 +37,21 @@ export class SshKey {
 
 const UNSIGNED = 'signers = "off"'
 
-/** The operator's `fleets.toml` with production's signers in it: its file, for the stack to be made from. */
-export async function nameSigner(fleetsFile: string, folder: string, { publicKey }: SshKey): Promise<string> {
-  const [before, production] = (await readFile(fleetsFile, 'utf8')).split(
-    /(?=^\[environments\.production\.)/m,
-  )
+/** The operator's `fleets.toml`, with production's signer in it. */
+export function withSigner(fleets: string, { publicKey }: SshKey): string {
+  const [before, production] = fleets.split(/(?=^\[environments\.production\.)/m)
   if (!production?.includes(UNSIGNED))
     throw new UserError(
-      `${fleetsFile} has no production with ${UNSIGNED}, whose signers the demo would name.`,
+      `There is no production with ${UNSIGNED} in fleets.toml, whose signer could be named.`,
     )
-  const file = join(folder, 'fleets.toml')
-  await writeFile(file, before + production.replace(UNSIGNED, `signers = ["${publicKey}"]`))
-  return file
+  return before + production.replace(UNSIGNED, `signers = ["${publicKey}"]`)
+}
+
+/** Names the key in the app's configuration for production. */
+export async function nameSigningKey(app: string, { file: key }: Pick<SshKey, 'file'>): Promise<void> {
+  const file = join(app, 'pyproject.toml')
+  const table = '[tool.pybundle.environments.production]\n'
+  const configuration = await readFile(file, 'utf8')
+  if (!configuration.includes(table)) throw new UserError(`${file} has no ${table}`)
+  await writeFile(file, configuration.replace(table, `${table}signing_key = "${key}"\n`))
 }

@@ -1,9 +1,10 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { execa } from 'execa'
 import { UserError } from '../../lib/user-error.ts'
+import { nameSigningKey, type SshKey } from './ssh-key.ts'
 
 const CLI = new URL('../../bin/pybundle.ts', import.meta.url).pathname
 
@@ -15,7 +16,7 @@ export interface TeamOptions {
   /** A cache of its own, so that the first bundle is really made. */
   cache: string
   /** Signs what goes to production. */
-  signingKey: string
+  signingKey: SshKey
   say: (line: string) => void
 }
 
@@ -46,7 +47,7 @@ export class Team {
       recursive: true,
       filter: (path) => !/\/(revisions|\.venv)$/.test(path),
     })
-    await team.#nameKey(options.signingKey)
+    await nameSigningKey(repository, options.signingKey)
     await team.#git('init', '--quiet', '--initial-branch=main')
     // For who goes on in it by hand, too.
     await team.#git('config', 'user.name', 'Demo')
@@ -83,14 +84,6 @@ export class Team {
 
   async leave(): Promise<void> {
     await rm(this.repository, { recursive: true, force: true })
-  }
-
-  async #nameKey(signingKey: string): Promise<void> {
-    const file = join(this.repository, 'pyproject.toml')
-    const table = '[tool.pybundle.environments.production]\n'
-    const configuration = await readFile(file, 'utf8')
-    if (!configuration.includes(table)) throw new Error(`${file} has no ${table}`)
-    await writeFile(file, configuration.replace(table, `${table}signing_key = "${signingKey}"\n`))
   }
 
   async #commit(message: string): Promise<void> {

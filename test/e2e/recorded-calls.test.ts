@@ -1,8 +1,11 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { documentName } from '../../lib/release/names.ts'
+import { nameSigningKey, SshKey, withSigner } from '../../local/demo/ssh-key.ts'
 import type { ObservedCall } from '../../local/http/service.ts'
 import { readAssembly } from '../../local/template/assembly.ts'
 import { pip } from '../examples/python.ts'
@@ -23,10 +26,16 @@ const PEOPLE = ['publisher-of-staging', 'publisher-of-production', 'viewer']
 
 let team: TeamAtWork
 let account: Account
+let keys: string
 const calls: ObservedCall[] = []
 
 beforeAll(async () => {
-  team = await teamAtWork({ targets: 2, users: PEOPLE, onCall: (call) => calls.push(call) })
+  keys = mkdtempSync(join(tmpdir(), 'pybundle-keys-'))
+  const signer = await SshKey.make(keys, 'ada')
+  const fleets = withSigner(readFileSync('fleets.toml', 'utf8'), signer)
+  team = await teamAtWork({ targets: 2, fleets, users: PEOPLE, onCall: (call) => calls.push(call) })
+  await nameSigningKey(team.app, signer)
+  await team.commit('production is signed for')
   await team.cloud.startFleet({ environment: 'production', app: APP, count: 2 })
   account = openAccount(readAssembly(team.assembly).template)
   const as = async (user: string, ...args: string[]) => {
@@ -46,7 +55,10 @@ beforeAll(async () => {
   await as('publisher-of-staging', 'status', '--refresh', ...staging)
   await as('viewer', 'status', ...staging)
 }, 180_000)
-afterAll(() => team?.close())
+afterAll(async () => {
+  rmSync(keys, { recursive: true, force: true })
+  await team?.close()
+})
 
 /** The policies of who called; undefined where AWS's own agent did, whose policy is AWS's. */
 function policiesOf({ principal, service, operation, input }: ObservedCall): object[] | undefined {
