@@ -1,9 +1,11 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Signer } from '../signer.ts'
 import { writeWheel } from './artifacts.ts'
+import { ask, newRequestId, statementFor } from './signed-requests.ts'
 import { Workshop } from './workshop.ts'
 
 const PYTHON = '/usr/bin/python3'
@@ -60,6 +62,25 @@ describe.skipIf(!isPossible)('as root', () => {
     expect(verdict.outcome).toBe('done')
     expect(existsSync(`${folder}/ran-65534`)).toBe(true)
     expect(existsSync(proof)).toBe(false)
+  })
+
+  it('has what was signed verified by nobody, who is not the app’s user', async () => {
+    const ada = new Signer(workshop.folder)
+    const target = await workshop.newTarget({ user: 'daemon', signers: [ada.publicKey] })
+    target.runAs(PYTHON, [])
+    const folder = join(workshop.folder, 'keygen')
+    mkdirSync(folder)
+    chmodSync(folder, 0o777)
+    const real = execFileSync('sh', ['-c', 'command -v ssh-keygen'], { encoding: 'utf8' }).trim()
+    const wrapper = `#!/bin/sh\nid -un >${folder}/who\nexec ${real} "$@"\n`
+    writeFileSync(join(folder, 'ssh-keygen'), wrapper, { mode: 0o755 })
+    target.environment.PATH = `${folder}:${target.environment.PATH}`
+    const release = await workshop.publishApp()
+    const rollout = newRequestId()
+    ask(workshop.bucket, rollout, await ada.sign(statementFor(release, rollout)))
+    await target.run('prepare', release, { rollout })
+    expect(readFileSync(join(folder, 'who'), 'utf8')).toBe('nobody\n')
+    expect(target.read('log/verify.log')).toContain('Good "pybundle-deploy" signature for publisher')
   })
 
   it('runs nothing of the upload: wheels, hooks, pip and checks run as the app’s user', async () => {
