@@ -92,17 +92,28 @@ function documentContent(fleet: FleetConfig, settings: Record<string, unknown>) 
   }
 }
 
-/** Agents before 3.3.2746 know no ENV_VAR interpolation and substitute the text: AWS's own fallback. */
+/** Agents before 3.3.2746 know no ENV_VAR interpolation and substitute the text. */
 function stepScript(settings: Record<string, unknown>): string[] {
-  const parameters = Object.keys(PARAMETERS).map(
-    (name) => `if [ -z "\${SSM_${name}+x}" ]; then export SSM_${name}="{{ ${name} }}"; fi`,
-  )
   return [
-    ...parameters,
+    ...Object.keys(PARAMETERS).flatMap(takeFromText),
     `export PYBUNDLE_CONFIG=${quoteForShell(JSON.stringify(settings))}`,
     "exec python3 -I -X utf8 /dev/fd/3 3<<'PYBUNDLE_TARGET'",
     ...PROGRAM.trimEnd().split('\n'),
     'PYBUNDLE_TARGET',
+  ]
+}
+
+/**
+ * AWS's own fallback puts the text between double quotes, where the shell would run a `$(...)`; in a quoted
+ * here-document nothing is special but its last line. A value of several lines is none that the program takes.
+ */
+function takeFromText(name: string): string[] {
+  const read = `IFS= read -r SSM_${name}; IFS= read -r more && SSM_${name}='several lines'; export SSM_${name}`
+  return [
+    `if [ -z "\${SSM_${name}+x}" ]; then { ${read}; } <<'PYBUNDLE_PARAMETER'`,
+    `{{ ${name} }}`,
+    'PYBUNDLE_PARAMETER',
+    'fi',
   ]
 }
 

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { CredentialStore } from '../credentials.ts'
 import { claimedService } from './claimed-signature.ts'
@@ -55,7 +55,9 @@ async function answer(
   response: ServerResponse,
   options: EndpointOptions,
 ): Promise<void> {
+  // S3 names a request in one way, the other services in another.
   response.setHeader('x-amz-request-id', randomBytes(8).toString('hex').toUpperCase())
+  response.setHeader('x-amzn-requestid', randomUUID())
   let service: Service | undefined
   try {
     // A request without any signature is answered as S3 answers the anonymous public.

@@ -31,6 +31,7 @@ export function informationOperations({ instances, associations }: AgentOperatio
           version: input.AgentVersion ?? '',
           platformType: input.PlatformType ?? 'Linux',
           platformName: input.PlatformName ?? '',
+          platformVersion: input.PlatformVersion ?? '',
           ipAddress: input.IPAddress ?? '',
           computerName: input.ComputerName ?? '',
         })

@@ -8,12 +8,12 @@ export interface Instance {
     version: string
     platformType: string
     platformName: string
+    platformVersion: string
     ipAddress: string
     computerName: string
   }
   /** As EC2 has it; a terminated one is not known any more. */
   state?: 'running' | 'stopped'
-  registeredAt: string
   lastPingAt?: string
 }
 
@@ -35,13 +35,7 @@ export class Instances {
 
   register(instanceId: string, tags: Record<string, string>): void {
     const known = this.#known.get(instanceId)
-    this.#known.put(instanceId, {
-      registeredAt: new Date().toISOString(),
-      ...known,
-      instanceId,
-      tags,
-      state: 'running',
-    })
+    this.#known.put(instanceId, { ...known, instanceId, tags, state: 'running' })
   }
 
   stop(instanceId: string): void {

@@ -6,9 +6,9 @@ import type {
   DescribeInstancePropertiesRequest,
   GetCommandInvocationRequest,
   GetCommandInvocationResult,
-  InstanceInformation,
   ListCommandInvocationsRequest,
   ListCommandsRequest,
+  PlatformType,
 } from '@aws-sdk/client-ssm'
 import {
   type CommandRecord,
@@ -29,24 +29,26 @@ import type { RunCommand } from './run-command.ts'
 
 export function listCommands(runs: RunCommand, request: ListCommandsRequest) {
   checkPageSize(request.MaxResults, 1, 50)
+  const filters = (request.Filters ?? []).map(commandFilter)
   const found = runs
     .all()
     .filter(({ commandId }) => !request.CommandId || commandId === request.CommandId)
     .filter(({ invocations }) => !request.InstanceId || request.InstanceId in invocations)
-    .filter((command) => (request.Filters ?? []).every((filter) => passes(command, filter)))
+    .filter((command) => filters.every((passes) => passes(command)))
   const { items, NextToken } = pageOf(found, request, 50)
   return { Commands: items.map(describeCommand), NextToken }
 }
 
 export function listCommandInvocations(runs: RunCommand, request: ListCommandInvocationsRequest) {
   checkPageSize(request.MaxResults, 1, 50)
+  const filters = (request.Filters ?? []).map(commandFilter)
   const commands = request.CommandId ? [runs.get(request.CommandId)] : runs.all()
   const found = commands
     .flatMap((command) =>
       command ? invocationsOf(command).map((invocation) => ({ command, invocation })) : [],
     )
     .filter(({ invocation }) => !request.InstanceId || invocation.instanceId === request.InstanceId)
-    .filter(({ command }) => (request.Filters ?? []).every((filter) => passes(command, filter)))
+    .filter(({ command }) => filters.every((passes) => passes(command)))
   const { items, NextToken } = pageOf(found, request, 50)
   const CommandInvocations = items.map(({ command, invocation }) =>
     describeInvocation(command, invocation, request.Details ?? false),
@@ -97,26 +99,44 @@ export function describeInstanceInformation(
   request: DescribeInstanceInformationRequest,
 ) {
   checkPageSize(request.MaxResults, 5, 50)
+  const filters = instanceFilters(request)
   const found = instances
     .managed()
-    .map((instance) => ({
-      instance,
-      ping: instances.isOnline(instance.instanceId) ? 'Online' : 'ConnectionLost',
-    }))
-    .filter(({ instance, ping }) =>
-      (request.Filters ?? []).every(({ Key = '', Values = [] }) => {
-        if (Key === 'PingStatus') return Values.includes(ping)
-        if (Key !== 'InstanceIds' && Key !== 'tag-key' && !Key.startsWith('tag:')) {
-          throw ssmError('InvalidInstanceInformationFilterValue', `The local cloud has no filter "${Key}".`)
-        }
-        return matchesAll(instance, [{ Key, Values }])
-      }),
-    )
+    .map((instance) => describeInstance(instance, instances.isOnline(instance.instanceId)))
+    .filter((described) => {
+      const instance = instances.get(described.InstanceId)
+      return instance && filters.every((filter) => passesInstance(described, instance, filter))
+    })
   const { items, NextToken } = pageOf(found, request, 10)
-  return {
-    InstanceInformationList: items.map(({ instance, ping }) => describeInstance(instance, ping)),
-    NextToken,
+  return { InstanceInformationList: items, NextToken }
+}
+
+interface InstanceFilter {
+  Key: string
+  Values: string[]
+}
+
+/** The legacy list is the same under another name; both together are refused. */
+function instanceFilters(request: DescribeInstanceInformationRequest): InstanceFilter[] {
+  const { Filters = [], InstanceInformationFilterList: legacy = [] } = request
+  if (Filters.length > 0 && legacy.length > 0) {
+    throw validationError('Filters and InstanceInformationFilterList cannot both be given')
   }
+  const current = Filters.map(({ Key = '', Values = [] }) => ({ Key, Values }))
+  return [...current, ...legacy.map(({ key = '', valueSet = [] }) => ({ Key: key, Values: valueSet }))]
+}
+
+function passesInstance(
+  { PingStatus, PlatformType, AgentVersion, ResourceType }: DescribedInstance,
+  instance: Instance,
+  { Key, Values }: InstanceFilter,
+): boolean {
+  const facts: Record<string, string> = { PingStatus, PlatformType, AgentVersion, ResourceType }
+  const fact = facts[Key === 'PlatformTypes' ? 'PlatformType' : Key]
+  if (fact !== undefined) return Values.includes(fact)
+  if (Key === 'InstanceIds' || Key === 'tag-key' || Key.startsWith('tag:'))
+    return matchesAll(instance, [{ Key, Values }])
+  throw ssmError('InvalidFilterKey', `The local cloud has no filter "${Key}".`)
 }
 
 /** Asked by instance id only. */
@@ -138,21 +158,23 @@ export function describeInstanceProperties(instances: Instances, request: Descri
   return { InstanceProperties, NextToken }
 }
 
-function describeInstance({ instanceId, agent, registeredAt, lastPingAt }: Instance, ping: string) {
+function describeInstance({ instanceId, agent, lastPingAt }: Instance, isOnline: boolean) {
   return {
     InstanceId: instanceId,
-    PingStatus: ping,
+    PingStatus: isOnline ? ('Online' as const) : ('ConnectionLost' as const),
     LastPingDateTime: lastPingAt ? new Date(lastPingAt) : undefined,
-    AgentVersion: agent?.version,
+    AgentVersion: agent?.version ?? '',
     IsLatestVersion: true,
-    PlatformType: agent?.platformType,
+    PlatformType: (agent?.platformType ?? '') as PlatformType,
     PlatformName: agent?.platformName,
-    ResourceType: 'EC2Instance',
+    PlatformVersion: agent?.platformVersion,
+    ResourceType: 'EC2Instance' as const,
     IPAddress: agent?.ipAddress,
     ComputerName: agent?.computerName,
-    RegistrationDate: new Date(registeredAt),
-  } as InstanceInformation
+  }
 }
+
+type DescribedInstance = ReturnType<typeof describeInstance>
 
 export function describeCommand(command: CommandRecord): Command {
   const { status, details } = commandStatus(command)
@@ -218,22 +240,32 @@ function describeStep([Name, step]: [string, StepRecord]) {
   }
 }
 
-function passes(command: CommandRecord, { key, value = '' }: CommandFilter): boolean {
-  const { status, details } = commandStatus(command)
+/** Read once, as a filter that is none is refused also where there is nothing to filter. */
+function commandFilter({ key, value = '' }: CommandFilter): (command: CommandRecord) => boolean {
   switch (key) {
-    case 'InvokedAfter':
-      return Date.parse(command.requestedAt) >= Date.parse(value)
-    case 'InvokedBefore':
-      return Date.parse(command.requestedAt) < Date.parse(value)
+    case 'InvokedAfter': {
+      const time = timeOf(value)
+      return ({ requestedAt }) => Date.parse(requestedAt) >= time
+    }
+    case 'InvokedBefore': {
+      const time = timeOf(value)
+      return ({ requestedAt }) => Date.parse(requestedAt) < time
+    }
     case 'DocumentName':
-      return command.documentName === value
+      return ({ documentName }) => documentName === value
     case 'Status':
-      return status === value || details === value
+      return (command) => Object.values(commandStatus(command)).includes(value)
     case 'ExecutionStage':
-      return (value === 'Complete') === isOver(command)
+      return (command) => (value === 'Complete') === isOver(command)
     default:
       throw ssmError('InvalidFilterKey', `"${key}" is not a filter of commands.`)
   }
+}
+
+function timeOf(value: string): number {
+  const time = Date.parse(value)
+  if (Number.isNaN(time)) throw validationError(`filters: "${value}" is not a time like 2026-01-02T03:04:05Z`)
+  return time
 }
 
 function checkPageSize(size: number | undefined, least: number, most: number): void {

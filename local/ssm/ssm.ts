@@ -98,8 +98,10 @@ export function clientOperations({ documents, instances, runs }: Parts): Operati
   return [
     operation(SendCommand$, async (request: SendCommandRequest) => {
       const command = acceptCommand(request, { documents, instances })
+      // The answer is older than the first message to an agent.
+      const Command = describeCommand(command)
       runs.start(command)
-      return { Command: describeCommand(command) }
+      return { Command }
     }),
     operation(CancelCommand$, async ({ CommandId = '', InstanceIds = [] }: CancelCommandRequest) => {
       const command = runs.get(CommandId)

@@ -45,6 +45,7 @@ const LONGEST_SECONDS = 172_800
 /** Of a process that was killed at its timeout or its cancellation; a script's own 137 counts alike. */
 const KILLED = 137
 const OUTPUT_BYTES = 100_000
+const HAS_NUL = 'exec: environment variable contains NUL'
 
 export async function runShellScript({
   inputs,
@@ -53,6 +54,7 @@ export async function runShellScript({
   cancelled,
 }: StepOptions): Promise<StepOutcome> {
   if (cancelled.aborted) return { status: 'Cancelled', code: 1, standardOutput: '', standardError: '' }
+  if (Object.values(environment).some((value) => value.includes('\0'))) return failedToStart(HAS_NUL)
   mkdirSync(folder, { recursive: true })
   const script = join(folder, '_script.sh')
   writeFileSync(script, `${inputs.runCommand.join('\n')}\n`, { mode: 0o700 })
@@ -75,6 +77,11 @@ export async function runShellScript({
     standardOutput: readBeginning(join(folder, 'stdout')),
     standardError: [standardError, said].filter(Boolean).join('\n'),
   }
+}
+
+function failedToStart(why: string): StepOutcome {
+  const standardError = `failed to run commands: ${why}`
+  return { status: 'Failed', code: 1, standardOutput: '', standardError }
 }
 
 /** Out of range, or no number: an hour, and not a word about it. */

@@ -5,6 +5,7 @@ import {
   CancelCommandCommand,
   DescribeDocumentCommand,
   DescribeInstanceInformationCommand,
+  type DescribeInstanceInformationCommandInput,
   GetCommandInvocationCommand,
   InvalidDocument,
   InvalidInstanceId,
@@ -179,6 +180,13 @@ describe('SendCommand', () => {
     expect(Object.keys(await invocations(id))).toEqual(['i-1', 'i-2'])
   })
 
+  it('answers before it has sent anything', async () => {
+    await online('i-1')
+    const sent = await client.send(new SendCommandCommand({ DocumentName: 'doc', InstanceIds: ['i-1'] }))
+    expect(sent.Command).toMatchObject({ Status: 'Pending', StatusDetails: 'Pending', TargetCount: 1 })
+    expect(sent.$metadata.requestId).toMatch(/^[0-9a-f-]{36}$/)
+  })
+
   it('answers before it has resolved tags', async () => {
     await online('i-1')
     const Targets = [{ Key: 'tag:app', Values: ['guestbook'] }]
@@ -351,6 +359,13 @@ describe('a command', () => {
     expect(found.sort()).toEqual(ids.sort())
     expect(second.NextToken).toBeUndefined()
   })
+
+  it('is not searched by a time that is none', async () => {
+    const Filters = [{ key: 'InvokedAfter' as const, value: 'yesterday' }]
+    await expect(client.send(new ListCommandsCommand({ Filters }))).rejects.toThrow(
+      '"yesterday" is not a time',
+    )
+  })
 })
 
 describe('a target', () => {
@@ -359,6 +374,19 @@ describe('a target', () => {
     const Filters = [{ Key: 'tag:app', Values: ['guestbook'] }]
     const { InstanceInformationList } = await client.send(new DescribeInstanceInformationCommand({ Filters }))
     expect(InstanceInformationList).toMatchObject([{ InstanceId: 'i-1', PingStatus: 'Online' }])
+  })
+
+  it('is found by its agent, also in the words of before', async () => {
+    await online('i-1', 'i-2')
+    const find = async (input: DescribeInstanceInformationCommandInput) =>
+      (await client.send(new DescribeInstanceInformationCommand(input))).InstanceInformationList?.length
+    const oneOf = (key: 'InstanceIds' | 'AgentVersion' | 'PlatformTypes', ...valueSet: string[]) =>
+      find({ InstanceInformationFilterList: [{ key, valueSet }] })
+    expect(await oneOf('InstanceIds', 'i-2')).toBe(1)
+    expect(await oneOf('PlatformTypes', 'Linux')).toBe(2)
+    expect(await oneOf('AgentVersion', '2.0')).toBe(0)
+    expect(await find({ Filters: [{ Key: 'ResourceType', Values: ['ManagedInstance'] }] })).toBe(0)
+    await expect(find({ Filters: [{ Key: 'Shoe', Values: ['9'] }] })).rejects.toThrow('no filter "Shoe"')
   })
 
   it('cannot take what is meant for another', async () => {

@@ -145,6 +145,7 @@ export function openSimulatedFleet(options: SimulatedFleetOptions) {
         version: '3.3.4000.0',
         platformType: 'Linux',
         platformName: 'Simulated',
+        platformVersion: '1',
         ipAddress: '10.0.0.1',
         computerName: id,
       })
