@@ -6,11 +6,25 @@ import { type Rule, rule as ruleFor } from './table.ts'
 
 const rule = ruleFor<FleetTable>()
 
-const tagsSelectTargets = rule(['tags'], ({ tags }) =>
-  Object.keys(tags).length === 0
-    ? [{ key: ['tags'], what: 'is empty: every instance of the account would be a target' }]
-    : [],
-)
+/** https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html, and State Manager's. */
+const TAG_TEXT = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u
+const MOST_TAGS = 5
+
+const tagsSelectTargets = rule(['tags'], ({ tags }) => {
+  const names = Object.keys(tags)
+  if (names.length === 0)
+    return [{ key: ['tags'], what: 'is empty: every instance of the account would be a target' }]
+  if (names.length > MOST_TAGS)
+    return [{ key: ['tags'], what: `are ${names.length}: State Manager selects by at most ${MOST_TAGS}` }]
+  return Object.entries(tags)
+    .filter(([name, value]) => !isTag(name, 128) || !isTag(value, 256))
+    .map(([name]) => ({
+      key: ['tags', name],
+      what: 'is no tag of AWS: 128 characters for its key and 256 for its value, letters, digits, spaces and _ . : / = + - @',
+    }))
+})
+
+const isTag = (text: string, most: number) => text.length <= most && TAG_TEXT.test(text)
 
 const userIsNotRoot = rule(['user'], ({ user }) =>
   user === 'root'

@@ -39,6 +39,16 @@ describe("the operator's configuration", () => {
     ['user', '"root"', 'user: must not be root: the app and its hooks never run as root'],
     ['user', '', "user: is missing; must be the app's user on a target"],
     ['tags', '{}', 'tags: is empty: every instance of the account would be a target'],
+    [
+      'tags',
+      '{ a = "1", b = "2", c = "3", d = "4", e = "5", f = "6" }',
+      'tags: are 6: State Manager selects by at most 5',
+    ],
+    [
+      'tags',
+      '{ "team name" = "shop", "app*" = "shop" }',
+      'tags."app*": is no tag of AWS: 128 characters for its key and 256 for its value, letters, digits, spaces and _ . : / = + - @',
+    ],
     ['units', '', 'units: is missing; name the units to restart, or a "restart_command"'],
     ['units', '["--no-block"]', 'units[0]: is not a unit'],
     ['restart_command', '"x"', 'restart_command: stands beside "units": say one of them'],
