@@ -183,8 +183,6 @@ def load_program(target, name):
   text = kept.read_bytes() if kept.is_file() else b""
   if sha256_of(text) != source["sha256"]:
     text = fetch_document(target, source)
-    if sha256_of(text) != source["sha256"]:
-      raise Failed('document "%s" is not what this one names: its sha256 differs' % source["document"])
     for old in target.state.glob(name + "-*.py"):
       old.unlink()
     kept.write_bytes(text)
@@ -195,10 +193,19 @@ def load_program(target, name):
 
 
 def fetch_document(target, source):
-  target.report.say("fetching document %s" % source["document"])
-  document = target.aws.ask_ssm("GetDocument", Name=source["document"], VersionName=source["version"])
-  lines = json.loads(document["Content"])["mainSteps"][0]["inputs"]["runCommand"]
-  return "".join(line + "\n" for line in lines[1:-1]).encode()  # they stand between `cat <<X` and `X`
+  """The newest version that is the one: a stack that was updated in mid-rollout has newer ones."""
+  name, version = source["document"], "$LATEST"
+  target.report.say("fetching document %s" % name)
+  for _ in range(20):
+    document = target.aws.ask_ssm("GetDocument", Name=name, DocumentVersion=version)
+    lines = json.loads(document["Content"])["mainSteps"][0]["inputs"]["runCommand"]
+    text = "".join(line + "\n" for line in lines[1:-1]).encode()  # they stand between `cat <<X` and `X`
+    if sha256_of(text) == source["sha256"]:
+      return text
+    version = str(int(document["DocumentVersion"]) - 1)
+    if version == "0":
+      break
+  raise Failed('document "%s" is not what this one names: its sha256 differs' % name)
 
 
 # --- Activate: one rename, restart, proof; or back -----------------------------------------------------

@@ -126,13 +126,24 @@ describe('fetching', () => {
   describe.each(PROGRAM_PARTS)('the part of its program to %s', (part) => {
     it('is run only if it is what the document names', async () => {
       const other = await workshop.newTarget()
-      other.config.programs = { [part]: { document: part, version: 'content', sha256: '0'.repeat(64) } }
+      other.config.programs = { [part]: { document: part, sha256: '0'.repeat(64) } }
       other.holdLock(1)
       const { verdict } = await other.run(part, await publish('other'), { rollout: ROLLOUT })
       expect(verdict).toMatchObject({
         outcome: 'failed',
         reason: `document "${part}" is not what this one names: its sha256 differs`,
       })
+    })
+
+    it('is the one that the document names, also where a newer one is there by now', async () => {
+      const newcomer = await workshop.newTarget()
+      const release = await publish('old')
+      newcomer.holdLock(1)
+      if (part === 'migrate') await newcomer.run('prepare', release)
+      workshop.bucket.updates = 2
+      const { verdict } = await newcomer.run(part, release, { rollout: ROLLOUT })
+      workshop.bucket.updates = 0
+      expect(verdict).toMatchObject({ outcome: 'done' })
     })
 
     it('is fetched once, and again where what was kept has changed', async () => {
