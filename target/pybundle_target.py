@@ -129,7 +129,6 @@ def revert(target, command):
 
 
 def catch_up(target, command):
-  """Brings the target to the environment's current release, which may move while it is being installed."""
   with target.locked(command):
     return load_program(target, "prepare").catch_up(target, command.rollout)
 
@@ -164,7 +163,7 @@ def done(reason):
 
 
 def refuse_replay(target, id, accepted=2):
-  """Prepared once is not enough: it has to be what was signed last, or, where two are accepted, what that replaced."""
+  """Prepared once is not enough: it is what was signed last or, where two are accepted, what that replaced."""
   if target.config["signers"] and target.memory["serials"].get(id) not in target.memory["accepted"][:accepted]:
     raise Refused("release %s is not what was signed last" % id)
 
@@ -184,8 +183,6 @@ def load_program(target, name):
   text = kept.read_bytes() if kept.is_file() else b""
   if sha256_of(text) != source["sha256"]:
     text = fetch_document(target, source)
-    if sha256_of(text) != source["sha256"]:
-      raise Failed('document "%s" is not what this one names: its sha256 differs' % source["document"])
     for old in target.state.glob(name + "-*.py"):
       old.unlink()
     kept.write_bytes(text)
@@ -196,10 +193,17 @@ def load_program(target, name):
 
 
 def fetch_document(target, source):
-  target.report.say("fetching document %s" % source["document"])
-  document = target.aws.ask_ssm("GetDocument", Name=source["document"], VersionName=source["version"])
-  lines = json.loads(document["Content"])["mainSteps"][0]["inputs"]["runCommand"]
-  return "".join(line + "\n" for line in lines[1:-1]).encode()  # they stand between `cat <<X` and `X`
+  """The newest version that is the one: a stack that was updated in mid-rollout has newer ones."""
+  name, version = source["document"], "$LATEST"
+  target.report.say("fetching document %s" % name)
+  for _ in range(9):
+    document = target.aws.ask_ssm("GetDocument", Name=name, DocumentVersion=version)
+    lines = json.loads(document["Content"])["mainSteps"][0]["inputs"]["runCommand"]
+    text = "".join(line + "\n" for line in lines[1:-1]).encode()  # they stand between `cat <<X` and `X`
+    if sha256_of(text) == source["sha256"]:
+      return text
+    version = str(int(document["DocumentVersion"]) - 1 or 1)
+  raise Failed('document "%s" is not what this one names: its sha256 differs' % name)
 
 
 # --- Activate: one rename, restart, proof; or back -----------------------------------------------------
@@ -504,8 +508,7 @@ class Target:
   # `release` is what was last switched to; `good` has proved healthy, the newest first.
   # `left`: the release that is being gone back from, until the other has proved healthy.
   # `accepted`: the highest serial that was signed for this target, and the one that it replaces; `serials` of releases.
-  MEMORY = {"environment": None, "token": 0, "release": None, "proven": True, "left": None, "good": []}
-  MEMORY.update(accepted=[], serials={})
+  MEMORY = dict(environment=None, token=0, release=None, proven=True, left=None, good=[], accepted=[], serials={})
 
   def __init__(self, config, report):
     self.config, self.report = config, report

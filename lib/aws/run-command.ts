@@ -68,7 +68,9 @@ const REFUSES_AN_ID = new Set(['InvalidInstanceId', 'AccessDeniedException', 'Un
 export function runCommand(ssm: SSMClient, sender: SSMClient): RunCommand {
   return {
     async pinDocument(name) {
-      const { Document } = await ssm.send(new DescribeDocumentCommand({ Name: name }))
+      // CloudFormation has been seen to leave the default version behind (its coverage roadmap, issue 2539).
+      const newest = new DescribeDocumentCommand({ Name: name, DocumentVersion: '$LATEST' })
+      const { Document } = await ssm.send(newest)
       return { name, version: Document?.DocumentVersion ?? '', hash: Document?.Hash ?? '' }
     },
 

@@ -11,7 +11,6 @@ export type ProgramPart = (typeof PROGRAM_PARTS)[number]
 /** What a target's document says of another part of its program. */
 export interface PinnedProgram {
   document: string
-  version: string
   sha256: string
 }
 export type PinnedPrograms = Record<ProgramPart, PinnedProgram>
@@ -37,17 +36,14 @@ export class ProgramDocuments extends Construct {
   }
 
   #document(part: ProgramPart): PinnedProgram {
-    const digest = sha256(programSource(part))
-    const version = `content-${digest.slice(0, 16)}`
     const { ref } = new CfnDocument(this, part, {
       documentType: 'Command',
       documentFormat: 'JSON',
       targetType: '/AWS::EC2::Instance',
       updateMethod: 'NewVersion',
-      versionName: version,
       content: programDocumentContent(part),
     })
-    return { document: ref, version, sha256: digest }
+    return { document: ref, sha256: sha256(programSource(part)) }
   }
 }
 

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { Stack } from 'aws-cdk-lib'
 import { CfnAssociation, CfnDocument } from 'aws-cdk-lib/aws-ssm'
 import { Construct } from 'constructs'
 import type { FleetConfig } from '../config/fleets.ts'
@@ -29,20 +30,23 @@ export class TargetDocument extends Construct {
   constructor(scope: Construct, id: string, { fleet, bucketName, region, programs }: TargetDocumentProps) {
     super(scope, id)
     this.name = documentName(fleet.environment, fleet.app)
-    const settings = { ...targetSettings(fleet), programs }
-    const parts = Object.values(programs).map((program) => program.sha256)
+    const content = documentContent(fleet, { ...targetSettings(fleet), programs, bucket: bucketName, region })
+    const digest = sha256(JSON.stringify(Stack.of(this).resolve(content))).slice(0, 16)
     const document = new CfnDocument(this, 'Document', {
       name: this.name,
       documentType: 'Command',
       documentFormat: 'JSON',
       targetType: '/AWS::EC2::Instance',
       updateMethod: 'NewVersion',
-      // The document has no version of its own to ask for: its content names it.
-      versionName: `content-${sha256([PROGRAM, ...parts, JSON.stringify(targetSettings(fleet))].join('\0')).slice(0, 16)}`,
-      content: documentContent(fleet, { ...settings, bucket: bucketName, region }),
+      // Not as VersionName, which can be used once: CloudFormation could not go back to an earlier content.
+      content: {
+        ...content,
+        description: `Deploys ${fleet.app} to ${fleet.environment} (pybundle-deploy, content ${digest})`,
+      },
     })
     new CfnAssociation(this, 'CatchUp', {
       name: document.ref,
+      documentVersion: '$LATEST',
       associationName: `${this.name}-catch-up`,
       targets: Object.entries(fleet.tags).map(([key, value]) => ({ key: `tag:${key}`, values: [value] })),
       parameters: { action: ['catch-up'] },
@@ -75,7 +79,6 @@ function targetSettings(fleet: FleetConfig) {
 function documentContent(fleet: FleetConfig, settings: Record<string, unknown>) {
   return {
     schemaVersion: '2.2',
-    description: `Deploys ${fleet.app} to ${fleet.environment} (pybundle-deploy)`,
     parameters: Object.fromEntries(
       Object.entries(PARAMETERS).map(([name, { pattern, default: value }]) => [
         name,

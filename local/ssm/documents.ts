@@ -12,6 +12,7 @@ interface ParameterDefinition {
 /** A command document of schema 2.2. */
 export interface DocumentContent {
   schemaVersion: string
+  description?: string
   parameters?: Record<string, ParameterDefinition>
   mainSteps: { name: string; action: string; inputs?: { timeoutSeconds?: string | number } }[]
 }
@@ -40,11 +41,15 @@ export class Documents {
     this.#versions = new JsonFolder(directory)
   }
 
-  /** Other content makes a new version. */
+  /** Other content than the latest makes a new version; its name no other version may have. */
   put({ name, content, versionName }: GivenDocument): void {
     const versions = this.#versions.get(name) ?? []
     const hash = createHash('sha256').update(JSON.stringify(content)).digest('hex')
     if (versions.at(-1)?.hash === hash) return
+    if (versionName && versions.some((known) => known.versionName === versionName)) {
+      const message = `The version name ${versionName} has already been used in this document.`
+      throw ssmError('DuplicateDocumentVersionName', message)
+    }
     const added = {
       name,
       versionName,

@@ -130,6 +130,7 @@ export function clientOperations({ documents, instances, runs }: Parts): Operati
           Hash: found.hash,
           HashType: 'Sha256' as const,
           VersionName: found.versionName,
+          Description: found.content.description,
           DocumentVersion: found.version,
           DefaultVersion: found.version,
           LatestVersion: found.version,

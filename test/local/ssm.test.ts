@@ -438,4 +438,10 @@ describe('a document', () => {
     const { Document } = await client.send(new DescribeDocumentCommand({ Name: 'doc' }))
     expect(Document).toMatchObject({ DocumentVersion: '2', VersionName: 'two', HashType: 'Sha256' })
   })
+
+  it('gets no version whose name another one has, as on AWS', () => {
+    ssm.putDocument({ name: 'doc', content: { ...DOCUMENT, description: 'other' }, versionName: 'two' })
+    const again = { name: 'doc', content: DOCUMENT, versionName: 'one' }
+    expect(() => ssm.putDocument(again)).toThrow('already been used')
+  })
 })

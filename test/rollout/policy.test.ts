@@ -263,3 +263,18 @@ describe('the service', () => {
     }
   })
 })
+
+describe('the document', () => {
+  it('stays at the version with which a rollout began, when the stack is updated meanwhile', async () => {
+    const machine = await openMachine()
+    const { id, release } = await machine.publish('1')
+    await machine.pass(60, () => machine.fleet.target('i-1').prepared.has(release))
+    machine.fleet.updateDocument()
+    await machine.settle()
+    expect(await machine.record(id)).toMatchObject({ outcome: 'done' })
+    expect(new Set(machine.fleet.versionsSent(id))).toEqual(new Set(['1']))
+    expect(served(machine)).toEqual(Array(5).fill(release))
+    const next = await machine.rollOut('2')
+    expect(new Set(machine.fleet.versionsSent(next.id))).toEqual(new Set(['2']))
+  })
+})

@@ -75,7 +75,7 @@ export function openSimulatedFleet(options: SimulatedFleetOptions) {
       { action: 'aws:runShellScript', name: 'target', inputs: { timeoutSeconds: '900', runCommand: ['id'] } },
     ],
   }
-  documents.put({ name: document, content, versionName: 'one' })
+  documents.put({ name: document, content })
 
   async function deliver(id: string): Promise<void> {
     const member = members.get(id)
@@ -130,6 +130,11 @@ export function openSimulatedFleet(options: SimulatedFleetOptions) {
 
   return {
     service,
+    /** As an update of the stack does. */
+    updateDocument: () => documents.put({ name: document, content: { ...content, description: 'newer' } }),
+    /** Which version of the document each command of a rollout was sent with. */
+    versionsSent: (rollout: string) =>
+      runs.all().flatMap((sent) => (sent.comment.startsWith(rollout) ? [sent.documentVersion] : [])),
     database,
     calls,
     instances,

@@ -82,7 +82,7 @@ const NUL = `status\u0000$(${RUN})`
 const [fleet] = parseFleets(readFileSync('fleets.toml', 'utf8'), 'fleets.toml')
 if (!fleet) throw new Error('fleets.toml has no fleet')
 const stack = new Stack(new App(), 'Stack')
-const programs = eachPart((part) => ({ document: part, version: '1', sha256: '0'.repeat(64) }))
+const programs = eachPart((part) => ({ document: part, sha256: '0'.repeat(64) }))
 const ofNobody = { ...fleet, user: 'nobody' }
 new TargetDocument(stack, 'Document', {
   fleet: ofNobody,

@@ -116,6 +116,15 @@ describe('the document', () => {
     )
   })
 
+  it('has no version name, which could be used but once, in none of its parts', () => {
+    const versionNames = ofType('AWS::SSM::Document').map(({ VersionName }) => VersionName)
+    expect(new Set(versionNames)).toEqual(new Set([undefined]))
+  })
+
+  it('is caught up with in its latest version', () => {
+    template.allResourcesProperties('AWS::SSM::Association', { DocumentVersion: '$LATEST' })
+  })
+
   it('takes ids, digests and tokens only, each with a pattern', () => {
     for (const { parameters } of documents) {
       expect(Object.keys(parameters)).toEqual(Object.keys(PARAMETERS))

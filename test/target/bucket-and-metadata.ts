@@ -27,6 +27,8 @@ export interface BucketAndMetadata {
   keys(): string[]
   /** Whether the instance has a role at all. */
   hasRole: boolean
+  /** How many versions the documents have after the first, which is what targets are to run. */
+  updates: number
   /** Whether EC2 may assume it. */
   isRoleUsable: boolean
   /** Keys in the order they were fetched. */
@@ -69,10 +71,14 @@ export async function startBucketAndMetadata(folder: string): Promise<BucketAndM
     response.writeHead(status, { date: new Date().toUTCString() }).end(errorBody(code))
   }
   const ssm: Service = async ({ body }, response) => {
-    const { Name } = JSON.parse((await buffer(body)).toString())
+    const { Name, DocumentVersion: asked } = JSON.parse((await buffer(body)).toString())
     const part = PROGRAM_PARTS.find((name) => name === Name)
     if (!part) throw new ServiceError(400, 'InvalidDocument', `no document "${Name}"`)
-    response.end(JSON.stringify({ Content: JSON.stringify(programDocumentContent(part)) }))
+    const DocumentVersion = asked === '$LATEST' ? String(1 + server.updates) : asked
+    const content = JSON.stringify(programDocumentContent(part))
+    const newer = content.replace('"import ', '"# newer","import ')
+    const Content = DocumentVersion === '1' ? content : newer
+    response.end(JSON.stringify({ DocumentVersion, Content }))
   }
   const endpoint = await startEndpoint({ port: 0, credentials, services: { s3, ssm } })
   const metadata = await startMetadata(() => {
@@ -82,6 +88,7 @@ export async function startBucketAndMetadata(folder: string): Promise<BucketAndM
 
   const server: BucketAndMetadata = {
     hasRole: true,
+    updates: 0,
     isRoleUsable: true,
     environment: { AWS_ENDPOINT_URL: endpoint.url, AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata.url },
     put(key, body) {

@@ -132,13 +132,26 @@ describe('fetching', () => {
 
     it('is run only if it is what the document names', async () => {
       const other = await workshop.newTarget({ signers: part === 'verify' ? [signer.publicKey] : [] })
-      other.config.programs = { [part]: { document: part, version: 'content', sha256: '0'.repeat(64) } }
+      other.config.programs = { [part]: { document: part, sha256: '0'.repeat(64) } }
       other.holdLock(1)
       const { verdict } = await other.run(action, await publish('other'), { rollout: ROLLOUT })
       expect(verdict).toMatchObject({
         outcome: 'failed',
         reason: `document "${part}" is not what this one names: its sha256 differs`,
       })
+    })
+
+    it('is the one that the document names, also where a newer one is there by now', async () => {
+      const newcomer = await workshop.newTarget({ signers: part === 'verify' ? [signer.publicKey] : [] })
+      const release = await publish('old')
+      const rollout = newRequestId()
+      ask(workshop.bucket, rollout, await signer.sign(statementFor(release, rollout)))
+      newcomer.holdLock(1)
+      if (part === 'migrate') await newcomer.run('prepare', release)
+      workshop.bucket.updates = 2
+      const { verdict } = await newcomer.run(action, release, { rollout })
+      workshop.bucket.updates = 0
+      expect(verdict).toMatchObject({ outcome: 'done' })
     })
 
     it('is fetched once, and again where what was kept has changed', async () => {

@@ -78,7 +78,6 @@ export class TestTarget {
       signers: [],
       programs: eachPart((part) => ({
         document: part,
-        version: 'content',
         sha256: sha256(programSource(part)),
       })),
       ...config,
@@ -116,7 +115,7 @@ export class TestTarget {
     const digest = sha256(altered)
     mkdirSync(this.path('state'), { recursive: true })
     writeFileSync(this.path('state', `prepare-${digest}.py`), altered)
-    const prepare = { document: 'prepare', version: 'content', sha256: digest }
+    const prepare = { document: 'prepare', sha256: digest }
     this.config = { ...this.config, programs: { ...Object(this.config.programs), prepare } }
   }
 
