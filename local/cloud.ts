@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path'
 import { type CredentialStore, openCredentialStore } from './credentials.ts'
 import { createEventBus } from './events/event-bus.ts'
+import { eventsService } from './events/put-events.ts'
 import { interestedFunctions, storageEvent } from './events/storage-notifications.ts'
 import { type CloudTarget, type FleetScope, Fleets } from './fleets.ts'
 import { type ObservedCall, startEndpoint } from './http/endpoint.ts'
@@ -72,7 +73,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   })
   for (const { name, isVersioned } of stack.buckets) await s3.createBucket(name, { versioned: isVersioned })
 
-  const services = { s3, lambda: lambda.service, ...ssm.services }
+  const events = eventsService(PLACE, bus.put)
+  const services = { s3, lambda: lambda.service, events, ...ssm.services }
   const endpoint = await startEndpoint({ port, credentials, services, onCall: options.onCall }).catch(
     (error) => {
       giveBack()
