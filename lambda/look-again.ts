@@ -1,12 +1,14 @@
 import type { FleetLooker } from '../lib/aws/fleet-looker.ts'
 import type { ObjectStore } from '../lib/aws/object-store.ts'
 import type { RolloutEngine } from '../lib/aws/rollout-engine.ts'
+import type { RolloutEvents } from '../lib/aws/rollout-events.ts'
 import { type AppScope, releaseKey, rolloutKey } from '../lib/release/keys.ts'
 import { decideNext } from '../lib/release/next-request.ts'
-import { endRecord, rolloutRecord, startRecord } from '../lib/release/record.ts'
+import { type End, endRecord, type RolloutRecord, rolloutRecord, startRecord } from '../lib/release/record.ts'
 import { decideRecovery, touchedTargets } from '../lib/release/recovery.ts'
 import { isSetting, type Request } from '../lib/release/request.ts'
 import { chooseRollback } from '../lib/release/rollback.ts'
+import { aboutRollout, endEvent } from '../lib/release/rollout-event.ts'
 import { applySetting, refusedByFreeze } from '../lib/release/settings.ts'
 import { type ExecutionStatus, endLock, type Lock, type State, takeLock } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
@@ -18,13 +20,15 @@ export interface Clients {
   store: ObjectStore
   engine: RolloutEngine
   fleetLooker: FleetLooker
+  events: RolloutEvents
 }
 
 /**
  * Brings an environment as far as it can go now: frees a dead owner's lock, starts the newest waiting
  * request, closes those before it. Safe to call at any time, any number of times, at once from several places.
  */
-export async function lookAgain({ store, engine, fleetLooker }: Clients, scope: AppScope): Promise<void> {
+export async function lookAgain(clients: Clients, scope: AppScope): Promise<void> {
+  const { store, engine } = clients
   for (;;) {
     const stored = await readState(store, scope)
     const { lock } = stored.state
@@ -33,12 +37,12 @@ export async function lookAgain({ store, engine, fleetLooker }: Clients, scope: 
     const next = decideNext({ state: stored.state, waiting, owner })
 
     if (next.do === 'nothing') return
-    if (next.do === 'apply') await apply({ store, fleetLooker }, scope, stored, next.request)
-    if (next.do === 'accept') await accept(store, scope, stored, next.request)
-    if (next.do === 'recover' && lock) await recover(store, scope, stored, lock, next.ended)
+    if (next.do === 'apply') await apply(clients, scope, stored, next.request)
+    if (next.do === 'accept') await accept(clients, scope, stored, next.request)
+    if (next.do === 'recover' && lock) await recover(clients, scope, stored, lock, next.ended)
     if (next.do === 'start owner' && lock) {
       for (const id of next.superseded)
-        await closeRequest(store, scope, id, 'superseded', `${lock.request} came after it`)
+        await close(clients, scope, id, 'superseded', `${lock.request} came after it`)
       if (await beginRecord(store, scope, stored.state, lock)) return startOwner(engine, scope, lock)
       await writeState(store, scope, { ...stored, state: endLock(stored.state, 'refused', false) })
     }
@@ -47,7 +51,7 @@ export async function lookAgain({ store, engine, fleetLooker }: Clients, scope: 
 
 /** The state first, then the record: applied twice, it is the same. */
 async function apply(
-  { store, fleetLooker }: Pick<Clients, 'store' | 'fleetLooker'>,
+  { store, fleetLooker }: Clients,
   scope: AppScope,
   stored: StoredState,
   id: string,
@@ -70,7 +74,8 @@ async function apply(
 }
 
 /** Finds or pins the release that the request asks for and takes the lock for it; or closes it with the reason it was refused. */
-async function accept(store: ObjectStore, scope: AppScope, stored: StoredState, id: string): Promise<void> {
+async function accept(clients: Clients, scope: AppScope, stored: StoredState, id: string): Promise<void> {
+  const { store } = clients
   try {
     const request = await readRequest(store, scope, id)
     const frozen = refusedByFreeze(stored.state, request, new Date().toISOString())
@@ -83,8 +88,18 @@ async function accept(store: ObjectStore, scope: AppScope, stored: StoredState, 
     await writeState(store, scope, { ...stored, state })
   } catch (error) {
     if (!(error instanceof UserError)) throw error
-    await closeRequest(store, scope, id, 'refused', error.message)
+    await close(clients, scope, id, 'refused', error.message)
   }
+}
+
+/** What another look had closed, that has told. */
+async function close({ store, events }: Clients, scope: AppScope, id: string, outcome: End, reason: string) {
+  const record = await closeRequest(store, scope, id, outcome, reason)
+  if (record) await tellEnd(events, record, outcome)
+}
+
+async function tellEnd(events: RolloutEvents, record: RolloutRecord, outcome: End): Promise<void> {
+  await events.tell(endEvent(aboutRollout(record), outcome, record))
 }
 
 async function desiredBy(store: ObjectStore, scope: AppScope, state: State, request: Request) {
@@ -120,7 +135,7 @@ function startOwner(engine: RolloutEngine, scope: AppScope, lock: Lock): Promise
 
 /** Frees the lock of a dead engine; where targets may differ, a new execution brings them together first. */
 async function recover(
-  store: ObjectStore,
+  { store, events }: Clients,
   scope: AppScope,
   stored: StoredState,
   lock: Lock,
@@ -144,6 +159,7 @@ async function recover(
     const failed = endRecord(record, 'failed', new Date().toISOString(), recovery.reason)
     // A last step of the dead execution may have written meanwhile: the next look closes what that left.
     if (!(await store.replace(key, JSON.stringify(failed, null, 1), text?.eTag))) return
+    await tellEnd(events, failed, 'failed')
   }
   // A record that had ended already says how: its execution died before the state did.
   const outcome = !record || record.outcome === 'running' ? 'failed' : record.outcome

@@ -1,4 +1,5 @@
 import type { ObjectStore } from '../lib/aws/object-store.ts'
+import type { RolloutEvents } from '../lib/aws/rollout-events.ts'
 import { BUNDLE_METADATA, REQUEST_METADATA } from '../lib/release/artifact-metadata.ts'
 import {
   type ArtifactKind,
@@ -11,6 +12,7 @@ import {
 import { closedRecord } from '../lib/release/record.ts'
 import { type PinnedObject, releaseId, releaseRecord } from '../lib/release/release.ts'
 import { type Request, requestId } from '../lib/release/request.ts'
+import { aboutRollout, endEvent } from '../lib/release/rollout-event.ts'
 import { state } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
 import { pinArtifact } from './artifact-check.ts'
@@ -23,7 +25,10 @@ type Drop = UploadedObject & { kind: ArtifactKind }
  * desired release's bundle unless it names one, a dropped bundle the desired release's code. The id comes
  * from the object's version, so that a doubled event asks once.
  */
-export async function requestForDrop(store: ObjectStore, upload: UploadedObject): Promise<void> {
+export async function requestForDrop(
+  { store, events }: { store: ObjectStore; events: RolloutEvents },
+  upload: UploadedObject,
+): Promise<void> {
   if (upload.kind === 'request') return
   const object = await store.head(upload.key, upload.versionId)
   if (!object || object.metadata[REQUEST_METADATA]) return
@@ -47,7 +52,8 @@ export async function requestForDrop(store: ObjectStore, upload: UploadedObject)
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     const record = closedRecord(asked, 'refused', error.message, object.lastModified.toISOString())
-    await store.createOnly(rolloutKey(upload, asked.id), JSON.stringify(record, null, 1))
+    const isFirst = await store.createOnly(rolloutKey(upload, asked.id), JSON.stringify(record, null, 1))
+    if (isFirst) await events.tell(endEvent(aboutRollout(record), 'refused', record))
   }
 }
 

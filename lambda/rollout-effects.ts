@@ -2,6 +2,7 @@ import type { DurableContext } from '@aws/durable-execution-sdk-js'
 import { s3Client } from '../lib/aws/clients.ts'
 import { listFleet, listGone } from '../lib/aws/fleet-directory.ts'
 import { objectStore } from '../lib/aws/object-store.ts'
+import { rolloutEvents } from '../lib/aws/rollout-events.ts'
 import { type PinnedDocument, runCommand } from '../lib/aws/run-command.ts'
 import type { Action } from '../lib/release/command.ts'
 import { type FleetPolicy, paceOf } from '../lib/release/fleet.ts'
@@ -9,6 +10,7 @@ import type { AppScope } from '../lib/release/keys.ts'
 import { documentName } from '../lib/release/names.ts'
 import { type Limits, verdictsOf } from '../lib/release/progress.ts'
 import type { ServedRelease, State } from '../lib/release/state.ts'
+import { eventsClient } from './events-client.ts'
 import { functionEnvironment } from './function-environment.ts'
 import { readRecord, updateRecord } from './rollout-record.ts'
 import { type ChangeRecord, runPhase } from './run-phase.ts'
@@ -48,6 +50,9 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
   const ssm = askingClient()
   const commands = runCommand(ssm, sendingClient())
   const policy = policyOf(environment.fleets, input)
+  const events = rolloutEvents(eventsClient(), (event, error) =>
+    context.logger.warn('An event was lost.', { status: event.status, error }),
+  )
 
   const record: ChangeRecord = (change) => updateRecord(store, input, input.rollout, change)
 
@@ -55,6 +60,7 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
     store,
     policy,
     record,
+    tell: events.tell,
     state: async () => (await readState(store, input)).state,
     readRecord: () => readRecord(store, input, input.rollout),
     listFleet: () => listFleet(ssm, policy.tags),

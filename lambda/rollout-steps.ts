@@ -2,7 +2,8 @@ import type { DurableContext } from '@aws/durable-execution-sdk-js'
 import { allowedFailures, type WaveSize } from '../lib/release/fleet.ts'
 import { migratedSince } from '../lib/release/migration.ts'
 import { noTargets, silentAgents, toleratedFailures } from '../lib/release/reasons.ts'
-import { endRecord, type Outcome } from '../lib/release/record.ts'
+import { type End, endRecord } from '../lib/release/record.ts'
+import { endEvent, type RolloutEvent } from '../lib/release/rollout-event.ts'
 import { endLock, failRelease, type Lock, serveRelease } from '../lib/release/state.ts'
 import { Tally } from '../lib/release/tally.ts'
 import { bringBack } from './bring-back.ts'
@@ -38,6 +39,12 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
 
   const cancelled = async (when: string): Promise<Halt | undefined> =>
     haltFor(await context.step(`heed ${when}`, cancelAsked))
+
+  /** Told once, but for a step that is done again. */
+  const tell = (event: Pick<RolloutEvent, 'status'> & Partial<RolloutEvent>) => {
+    const name = ['tell', event.status, event.wave].filter(Boolean).join(' ')
+    return context.step(name, () => effects.tell({ ...claim.about, ...event }))
+  }
 
   const activationLimits = (mustSucceed = false) => {
     const total = claim.online.length
@@ -82,7 +89,9 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
         prepared.push(...result.succeeded)
         if (result.failure) return { prepared, failure: result.failure }
       }
-      return prepared.length > 0 ? { prepared } : { prepared, failure: 'No target could be prepared.' }
+      if (prepared.length === 0) return { prepared, failure: 'No target could be prepared.' }
+      await tell({ status: 'prepared', targets: prepared.length, failed: tally.failed.size })
+      return { prepared }
     },
 
     async migrate(prepared: readonly string[]): Promise<{ failure?: string; halt?: Halt }> {
@@ -90,7 +99,9 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       if (halt) return { halt }
       const { isRollback, isRepair } = claim.lock
       if (isRollback || isRepair) return {}
-      return migrateOnce({ context, effects, input, ground: claim.ground }, prepared)
+      const ended = await migrateOnce({ context, effects, input, ground: claim.ground }, prepared)
+      if (!ended.failure) await tell({ status: 'migrated' })
+      return ended
     },
 
     /** Who does not serve the release yet. */
@@ -109,9 +120,21 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       if (result.failure) return { reason: result.failure, fleet: policy.onFailure, isAsked: false }
       if (isLast && activated.size === 0)
         return { reason: 'No target is left that was activated.', fleet: 'revert', isAsked: false }
-      if (policy.bakeSeconds === 0) return undefined
+      await tell({
+        status: 'wave-activated',
+        wave,
+        targets: result.succeeded.length,
+        failed: tally.failed.size,
+      })
+      return policy.bakeSeconds > 0 ? steps.bake(wave, result.succeeded, isLast) : undefined
+    },
+
+    async bake(wave: number, targets: readonly string[], isLast: boolean): Promise<Halt | undefined> {
       const cancel = await watchBake(context, { wave, bakeSeconds: policy.bakeSeconds }, cancelAsked)
-      return cancel ? haltFor(cancel) : steps.check(wave, result.succeeded, isLast)
+      const halt = cancel ? haltFor(cancel) : await steps.check(wave, targets, isLast)
+      if (halt) return halt
+      const healthy = targets.filter((target) => tally.activated.has(target)).length
+      await tell({ status: 'wave-baked', wave, targets: healthy, failed: tally.failed.size })
     },
 
     /** Who was healthy when it switched may not be so after a while. */
@@ -179,8 +202,9 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       await effects.run(ground, { name: 'catch up', targets: newcomers, action: 'catch-up' })
     },
 
-    async end(outcome: Outcome, reason?: string, isNobodysFault = false): Promise<void> {
-      const { desired } = claim.ground
+    async end(outcome: End, reason?: string, isNobodysFault = false): Promise<void> {
+      const { about, ground } = claim
+      const { desired } = ground
       const failed = [...tally.failed]
       const hasTouched = tally.touched.size > 0
       const isFailure = outcome !== 'done' && !isNobodysFault && !claim.lock.recovery
@@ -191,6 +215,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
           const known = isFailure ? failRelease(state, desired.release, hasTouched) : state
           return endLock({ ...known, failedTargets: failed }, outcome, hasTouched)
         })
+        await effects.tell(endEvent(about, outcome, { reason: reason ?? tolerated, isAsked: isNobodysFault }))
       })
     },
   }

@@ -26,11 +26,12 @@ export function mostOperations(policy: PolicyTimes): Record<'prepare' | 'migrate
   const phase = phaseOperations(longest)
   const check = phaseOperations(paceOf(policy, 'check', 1).longestSeconds)
   return {
-    // The execution itself, and claiming it.
-    prepare: 2 + 2 * phaseOperations(longestPrepareSeconds(policy)),
-    // Heeding a cancel, choosing a leader, beginning; and a migration of before is looked for, and has to end first.
-    migrate: 3 + phase + 2 * migrationOperations(policy.migrateSeconds, longest),
-    waves: policy.waves.length * (1 + phase + bakeOperations(policy.bakeSeconds, check)),
+    // The execution itself, claiming it, and telling that all is prepared.
+    prepare: 3 + 2 * phaseOperations(longestPrepareSeconds(policy)),
+    // Heeding a cancel, choosing a leader, beginning, telling; and a migration of before is looked for, and has to end first.
+    migrate: 4 + phase + 2 * migrationOperations(policy.migrateSeconds, longest),
+    // Heeding a cancel, and telling.
+    waves: policy.waves.length * (2 + phase + bakeOperations(policy.bakeSeconds, check)),
     // Going back is two phases, where going on is one; two steps before it, and the end.
     end: 3 + 2 * phase,
   }
@@ -63,10 +64,10 @@ function phaseOperations(longestSeconds: number): number {
   return 3 + looksWithin(longestSeconds)
 }
 
-/** The look at its beginning counts as well; who baked is asked whether it is still healthy. */
+/** The look at its beginning counts as well; who baked is asked whether it is still healthy, and that is told. */
 function bakeOperations(seconds: number, check: number): number {
   const looks = bakeLooks(seconds).length
-  return looks === 0 ? 0 : 2 + looks + check
+  return looks === 0 ? 0 : 3 + looks + check
 }
 
 /**

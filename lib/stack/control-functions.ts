@@ -15,6 +15,7 @@ import { WATCHED_SUFFIXES } from '../release/keys.ts'
 import { executionSeconds } from '../release/operations.ts'
 import { acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
 import { letCommand } from './command-access.ts'
+import { letTell } from './event-access.ts'
 
 export interface ControlFunctionsProps {
   bucket: Bucket
@@ -54,6 +55,7 @@ export class ControlFunctions extends Construct {
     this.letUse(bucket, fleets)
     this.letOnUploadStart()
     for (const lambda of [this.rollout, this.lookAtFleet]) letCommand(lambda, fleets)
+    for (const lambda of [this.rollout, this.onUpload]) letTell(lambda)
     this.lookAgainWhen(bucket)
     this.acknowledge()
   }

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { documentName } from '../../lib/release/names.ts'
+import { rolloutEvent } from '../../lib/release/rollout-event.ts'
 import type { ObservedCall } from '../../local/http/service.ts'
 import { readAssembly } from '../../local/template/assembly.ts'
 import { pip } from '../examples/python.ts'
@@ -100,6 +101,16 @@ describe('each call that was made', () => {
     console.info(`${calls.length} calls, ${asked.size} different questions to IAM`)
     expect(refused).toEqual([])
   }, 120_000)
+
+  it('that put events put such as are documented', () => {
+    const events = calls
+      .filter(({ operation }) => operation === 'PutEvents')
+      .flatMap(({ input }) => (input as { Entries: { Detail: string }[] }).Entries)
+      .map(({ Detail }) => rolloutEvent.parse(JSON.parse(Detail)))
+    expect(new Set(events.map(({ status }) => status))).toEqual(
+      new Set(['begun', 'prepared', 'migrated', 'wave-activated', 'done']),
+    )
+  })
 
   it.runIf(mayRun)(
     'fits the models of AWS, and so does what the local cloud answers',

@@ -3,6 +3,7 @@ import { App } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import { describe, expect, it } from 'vitest'
 import { parseFleets } from '../../lib/config/fleets.ts'
+import { EVENT_DETAIL_TYPE, EVENT_SOURCE } from '../../lib/release/rollout-event.ts'
 import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
 import { openAccount } from './account.ts'
 
@@ -43,6 +44,11 @@ const send = (environment: string, context?: Record<string, string>) => ({
     : account.arn('ssm', `document/pybundle-${environment}-shop`),
   ...(context && { context }),
 })
+const put = (source: string, type: string) => ({
+  action: 'events:PutEvents',
+  resource: account.arn('events', 'event-bus/default'),
+  context: { 'events:source': [source], 'events:detail-type': [type] },
+})
 const TAGGED = { 'ssm:resourceTag/app': 'shop', 'ssm:resourceTag/stage': 'staging' }
 const decide = (holder: Holder, call: Parameters<typeof account.decide>[1]) =>
   account.decide(HOLDERS[holder], call)
@@ -70,6 +76,10 @@ describe('what code of ours does is allowed to', () => {
   it('rollout: sends the document of a fleet to instances with its tags', async () => {
     expect(await decide('rollout', send('staging'))).toBe('Allowed')
     expect(await decide('rollout', send('staging', TAGGED))).toBe('Allowed')
+  })
+
+  it.each(['rollout', 'on-upload'] as const)('%s: puts events of ours', async (holder) => {
+    expect(await decide(holder, put(EVENT_SOURCE, EVENT_DETAIL_TYPE))).toBe('Allowed')
   })
 })
 
@@ -101,6 +111,14 @@ describe('nobody but who has to', () => {
     ['uploads code as a function', 'rollout', s3('PutObject', 'staging/shop/code/c.tar.gz', NEW)],
     ['uploads bundles as a function', 'on-upload', s3('PutObject', 'staging/shop/bundles/a.pybundle', NEW)],
   ])('%s: %s', async (_what, holder, call) => {
+    expect(await decide(holder, call)).toMatch(/Denied$/)
+  })
+
+  it.each<[string, Holder, ReturnType<typeof put>]>([
+    ["somebody else's events", 'rollout', put('shop', EVENT_DETAIL_TYPE)],
+    ['events of another kind', 'on-upload', put(EVENT_SOURCE, 'Order Placed')],
+    ['events, as a publisher', 'publisher of staging', put(EVENT_SOURCE, EVENT_DETAIL_TYPE)],
+  ])('puts %s: %s', async (_what, holder, call) => {
     expect(await decide(holder, call)).toMatch(/Denied$/)
   })
 
