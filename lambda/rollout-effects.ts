@@ -12,6 +12,7 @@ import { type Limits, verdictsOf } from '../lib/release/progress.ts'
 import type { ServedRelease, State } from '../lib/release/state.ts'
 import { eventsClient } from './events-client.ts'
 import { functionEnvironment } from './function-environment.ts'
+import { type LookAtAlarms, lookAtAlarms, lookAway } from './look-at-alarms.ts'
 import { readRecord, updateRecord } from './rollout-record.ts'
 import { type ChangeRecord, runPhase } from './run-phase.ts'
 import { askingClient, sendingClient } from './ssm-clients.ts'
@@ -39,6 +40,8 @@ export interface PhaseOptions {
   limits?: Limits
   /** In phases before it that ask for the same. */
   waitedSeconds?: number
+  /** What rings meanwhile makes it fail. */
+  alarms?: LookAtAlarms
   /** Another rollout's command, sent by this one. */
   as?: { rollout: string; release: string }
 }
@@ -61,6 +64,7 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
     policy,
     record,
     tell: events.tell,
+    lookAtAlarms: lookAtAlarms(policy.alarms),
     state: async () => (await readState(store, input)).state,
     readRecord: () => readRecord(store, input, input.rollout),
     listFleet: () => listFleet(ssm, policy.tags),
@@ -91,6 +95,7 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
         action,
         limits: options.limits ?? { allowed: 0 },
         waitedSeconds: options.waitedSeconds ?? 0,
+        lookAtAlarms: options.alarms ?? lookAway,
         longestSeconds,
         send: (since) => commands.send({ document, targets, command, comment, since, ...pace }),
         endedCounts: (ids, since) => commands.endedCounts(ids, { document, since }),

@@ -1,13 +1,15 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js'
+import { ALL_QUIET } from '../lib/release/alarms.ts'
 import { allowedFailures, type WaveSize } from '../lib/release/fleet.ts'
 import { migratedSince } from '../lib/release/migration.ts'
-import { noTargets, silentAgents, toleratedFailures } from '../lib/release/reasons.ts'
+import { silentAgents, toleratedFailures } from '../lib/release/reasons.ts'
 import { type End, endRecord } from '../lib/release/record.ts'
 import { endEvent, type RolloutEvent } from '../lib/release/rollout-event.ts'
 import { endLock, failRelease, type Lock, serveRelease } from '../lib/release/state.ts'
 import { Tally } from '../lib/release/tally.ts'
 import { bringBack } from './bring-back.ts'
-import { type Claim, claimRollout } from './claim-rollout.ts'
+import { type Claim, claimRollout, type Refusal } from './claim-rollout.ts'
+import { lookAway } from './look-at-alarms.ts'
 import { migrateOnce } from './migrate-once.ts'
 import { type RolloutInput, rolloutEffects } from './rollout-effects.ts'
 import { watchBake } from './watch-bake.ts'
@@ -15,7 +17,7 @@ import { watchBake } from './watch-bake.ts'
 export type { RolloutInput } from './rollout-effects.ts'
 
 export interface Plan {
-  refusal?: string
+  refusal?: Refusal
   isRecovery: boolean
   waves: WaveSize[]
 }
@@ -37,8 +39,18 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
 
   const cancelAsked = async () => (await effects.state()).lock?.cancel ?? null
 
-  const cancelled = async (when: string): Promise<Halt | undefined> =>
-    haltFor(await context.step(`heed ${when}`, cancelAsked))
+  const alarms = () => (claim.watchesAlarms ? effects.lookAtAlarms : lookAway)
+
+  const ill = (reason: string): Halt => ({ reason, fleet: policy.onFailure, isAsked: false })
+
+  /** What somebody asks for, or an alarm that rings, before anything more is touched. */
+  const heed = async (when: string): Promise<Halt | undefined> => {
+    const { cancel, ringing } = await context.step(`heed ${when}`, async () => ({
+      cancel: await cancelAsked(),
+      ringing: (await alarms()(ALL_QUIET)).ringing,
+    }))
+    return haltFor(cancel) ?? (ringing ? ill(ringing) : undefined)
+  }
 
   /** Told once, but for a step that is done again. */
   const tell = (event: Pick<RolloutEvent, 'status'> & Partial<RolloutEvent>) => {
@@ -60,10 +72,11 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       if (!claimed) return undefined
       claim = claimed
       for (const target of claim.silent) tally.failed.add(target)
-      const refusal = claim.online.length === 0 ? noTargets(policy) : undefined
       const isRecovery = claim.lock.recovery !== undefined
-      return { waves: policy.waves, isRecovery, ...(refusal && { refusal }) }
+      return { waves: policy.waves, isRecovery, ...(claim.refusal && { refusal: claim.refusal }) }
     },
+
+    refuse: ({ outcome, reason }: Refusal): Promise<void> => steps.end(outcome, reason, true),
 
     /** One target first, then the operator's limit; a silent agent on a running instance has failed already. */
     async prepareAll(): Promise<{ prepared: string[]; failure?: string }> {
@@ -95,7 +108,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     },
 
     async migrate(prepared: readonly string[]): Promise<{ failure?: string; halt?: Halt }> {
-      const halt = await cancelled('before migration')
+      const halt = await heed('before migration')
       if (halt) return { halt }
       const { isRollback, isRepair } = claim.lock
       if (isRollback || isRepair) return {}
@@ -109,15 +122,15 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
 
     /** Switches a wave and watches it; gives the reason when the rollout may not go on. */
     async activate(wave: number, targets: readonly string[], isLast: boolean): Promise<Halt | undefined> {
-      const halt = await cancelled(`wave ${wave}`)
+      const halt = await heed(`wave ${wave}`)
       if (halt) return halt
       const { touched, activated } = tally
       const limits = activationLimits(isLast && activated.size === 0)
       for (const target of targets) touched.add(target)
-      const options = { name: `wave ${wave}`, targets, action: 'activate' as const, limits }
+      const options = { name: `wave ${wave}`, targets, action: 'activate' as const, limits, alarms: alarms() }
       const result = tally.note(await effects.run(claim.ground, options))
       for (const target of result.succeeded) activated.add(target)
-      if (result.failure) return { reason: result.failure, fleet: policy.onFailure, isAsked: false }
+      if (result.failure) return ill(result.failure)
       if (isLast && activated.size === 0)
         return { reason: 'No target is left that was activated.', fleet: 'revert', isAsked: false }
       await tell({
@@ -130,8 +143,10 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     },
 
     async bake(wave: number, targets: readonly string[], isLast: boolean): Promise<Halt | undefined> {
-      const cancel = await watchBake(context, { wave, bakeSeconds: policy.bakeSeconds }, cancelAsked)
-      const halt = cancel ? haltFor(cancel) : await steps.check(wave, targets, isLast)
+      const { bakeSeconds } = policy
+      const watch = { wave, bakeSeconds, cancelAsked, lookAtAlarms: alarms() }
+      const { cancel, ringing } = await watchBake(context, watch)
+      const halt = haltFor(cancel) ?? (ringing ? ill(ringing) : await steps.check(wave, targets, isLast))
       if (halt) return halt
       const healthy = targets.filter((target) => tally.activated.has(target)).length
       await tell({ status: 'wave-baked', wave, targets: healthy, failed: tally.failed.size })
@@ -141,14 +156,17 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     async check(wave: number, targets: readonly string[], isLast: boolean): Promise<Halt | undefined> {
       const { activated } = tally
       const limits = activationLimits(isLast && activated.size === targets.length)
-      const options = { name: `check ${wave}`, targets, action: 'check' as const, limits }
+      const options = { name: `check ${wave}`, targets, action: 'check' as const, limits, alarms: alarms() }
       const { failure, failed } = tally.note(await effects.run(claim.ground, options))
       for (const target of failed) activated.delete(target)
-      return failure ? { reason: failure, fleet: policy.onFailure, isAsked: false } : undefined
+      return failure ? ill(failure) : undefined
     },
 
     async halt({ reason, fleet, isAsked }: Halt): Promise<void> {
-      if (tally.touched.size === 0) return steps.end('stopped', `${reason} Nothing was activated.`, isAsked)
+      if (tally.touched.size === 0) {
+        // Not the release's fault: no target has it.
+        return steps.end(isAsked ? 'stopped' : 'failed', `${reason} Nothing was activated.`, true)
+      }
       if (fleet === 'stop') return steps.end('stopped', `${reason} Each target stays as it is.`, isAsked)
       return steps.comeBack(reason, [...tally.serves.keys()], isAsked)
     },

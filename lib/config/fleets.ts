@@ -38,6 +38,8 @@ export interface FleetConfig {
   maxPrepareFailures: FailureLimit
   maxActivateFailures: FailureLimit
   onFailure: FleetPolicy['onFailure']
+  /** Names of CloudWatch alarms that stop a rollout. */
+  alarms: string[]
   keepReleases: number
   prepareSeconds: number
   migrateSeconds: number
@@ -88,6 +90,10 @@ const fleet = table({
   max_prepare_failures: failures().default(0),
   max_activate_failures: failures().default(0),
   on_failure: z.enum(ON_FAILURE, { error: 'must be "revert" or "stop"' }).default('revert'),
+  alarms: listOf(
+    text('the name of a CloudWatch alarm').max(255, 'is longer than 255 characters'),
+    'alarms',
+  ).default([]),
   keep_releases: wholeNumber('releases', { least: 2, most: 100 }).default(5),
   prepare_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(900),
   migrate_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(3600),
@@ -166,6 +172,7 @@ function normalize(environment: string, app: string, content: FleetTable): Fleet
     maxPrepareFailures: content.max_prepare_failures,
     maxActivateFailures: content.max_activate_failures,
     onFailure: content.on_failure,
+    alarms: content.alarms,
     keepReleases: content.keep_releases,
     prepareSeconds: content.prepare_seconds,
     migrateSeconds: content.migrate_seconds,

@@ -75,6 +75,8 @@ describe("the operator's configuration", () => {
       'waves: are 31: with bake_seconds = 0 and these time limits a rollout of more than 24 could need more than the 3,000 operations of a durable execution',
     ],
     ['on_failure', '"wait"', 'on_failure: must be "revert" or "stop"'],
+    ['alarms', '[""]', 'alarms[0]: must be the name of a CloudWatch alarm, not ""'],
+    ['alarms', '"errors"', 'alarms: must be a list of alarms, not "errors"'],
     ['bake_seconds', '"5"', 'bake_seconds: must be seconds: a whole number, 0 to 86400, not "5"'],
   ])('refuses %s = %s', (key, value, mistake) => {
     expect(mistakes(fleetToml({ [key]: value }))).toEqual([`environments.staging.shop.${mistake}`])

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { execa } from 'execa'
@@ -10,7 +11,8 @@ import { pip } from '../examples/python.ts'
 import { indexSettings, mayUseIndex } from '../index/package-index.ts'
 import { type Account, type Call, openAccount } from '../stack/account.ts'
 import { iamCalls } from '../stack/iam-calls.ts'
-import { type TeamAtWork, teamAtWork } from './team-at-work.ts'
+import { setAlarm } from './set-alarm.ts'
+import { ROOT, type TeamAtWork, teamAtWork } from './team-at-work.ts'
 
 const BOTOCORE = 'botocore==1.44.5'
 const VALIDATE = join(import.meta.dirname, '../stack/validate_calls.py')
@@ -20,6 +22,12 @@ const mayRun = await mayUseIndex('that the local cloud is as strict as the model
 const AS_AWS_DOES = /OutputS3BucketName has the size 0/
 
 const APP = 'guestbook'
+const ALARM = 'guestbook-errors'
+/** The checkout's own, with an alarm watched in staging. */
+const FLEETS = readFileSync(join(ROOT, 'fleets.toml'), 'utf8').replace(
+  '[environments.staging.guestbook]',
+  `$&\nalarms = ["${ALARM}"]`,
+)
 const PEOPLE = ['publisher-of-staging', 'publisher-of-production', 'viewer']
 
 let team: TeamAtWork
@@ -27,7 +35,9 @@ let account: Account
 const calls: ObservedCall[] = []
 
 beforeAll(async () => {
-  team = await teamAtWork({ targets: 2, users: PEOPLE, onCall: (call) => calls.push(call) })
+  const onCall = (call: ObservedCall) => call.principal !== 'user/operator' && calls.push(call)
+  team = await teamAtWork({ targets: 2, fleets: FLEETS, users: PEOPLE, onCall })
+  await setAlarm(team.cloud, ALARM, 'OK')
   await team.cloud.startFleet({ environment: 'production', app: APP, count: 2 })
   account = openAccount(readAssembly(team.assembly).template)
   const as = async (user: string, ...args: string[]) => {

@@ -133,6 +133,8 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
     close,
     onS3: cloud.onS3,
     onEvents: cloud.onEvents,
+    onAlarms: cloud.onAlarms,
+    setAlarm: (...alarm: Parameters<typeof cloud.setAlarm>) => clock.during(cloud.setAlarm(...alarm)),
     busEvents: cloud.busEvents,
     policy: cloud.policy,
   }

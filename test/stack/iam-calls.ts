@@ -14,6 +14,7 @@ export function iamCalls(account: Account, call: ObservedCall, tagsOf: Tags): Ca
   if (service === 's3') return s3Calls(account, operation, input, headers)
   if (service === 'ssm') return ssmCalls(account, operation, input, tagsOf)
   if (service === 'lambda') return lambdaCalls(account, operation, input)
+  if (service === 'monitoring' && operation === 'DescribeAlarms') return describeAlarmsCalls(account, input)
   if (service === 'events' && operation === 'PutEvents') return putEventsCalls(account, input)
   return undefined
 }
@@ -108,6 +109,13 @@ function ssmCalls(account: Account, operation: string, input: Input, tagsOf: Tag
     default:
       return undefined
   }
+}
+
+function describeAlarmsCalls(account: Account, { AlarmNames }: Input): Call[] {
+  return (AlarmNames as string[]).map((name) => ({
+    action: 'cloudwatch:DescribeAlarms',
+    resource: account.arn('cloudwatch', `alarm:${name}`),
+  }))
 }
 
 /** IAM sees what all entries of a call say together; ours have one. */

@@ -7,7 +7,7 @@ import { EVENT_DETAIL_TYPE, EVENT_SOURCE } from '../../lib/release/rollout-event
 import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
 import { openAccount } from './account.ts'
 
-const FLEET = 'user = "shop", units = ["shop.service"], health_url = "http://[::1]"'
+const FLEET = 'user = "shop", units = ["shop.service"], health_url = "http://[::1]", alarms = ["errors"]'
 const fleets = parseFleets(
   ['staging', 'production']
     .map((name) => `environments.${name}.shop = { tags = { app = "shop", stage = "${name}" }, ${FLEET} }`)
@@ -76,6 +76,12 @@ describe('what code of ours does is allowed to', () => {
   it('rollout: sends the document of a fleet to instances with its tags', async () => {
     expect(await decide('rollout', send('staging'))).toBe('Allowed')
     expect(await decide('rollout', send('staging', TAGGED))).toBe('Allowed')
+  })
+
+  it('rollout: reads how alarms stand', async () => {
+    const resource = account.arn('cloudwatch', 'alarm:errors')
+    expect(await decide('rollout', { action: 'cloudwatch:DescribeAlarms', resource })).toBe('Allowed')
+    expect(await decide('rollout', { action: 'cloudwatch:SetAlarmState', resource })).toMatch(/Denied$/)
   })
 
   it.each(['rollout', 'on-upload'] as const)('%s: puts events of ours', async (holder) => {
