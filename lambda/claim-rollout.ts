@@ -1,9 +1,23 @@
+import { ALL_QUIET, unreadable } from '../lib/release/alarms.ts'
 import { orderTargets } from '../lib/release/fleet.ts'
+import { noTargets } from '../lib/release/reasons.ts'
+import type { End } from '../lib/release/record.ts'
 import { touchedTargets } from '../lib/release/recovery.ts'
+import { type AboutRollout, aboutRollout } from '../lib/release/rollout-event.ts'
 import type { Lock } from '../lib/release/state.ts'
 import type { Ground, RolloutEffects, RolloutInput } from './rollout-effects.ts'
 
+export interface Refusal {
+  outcome: End
+  reason: string
+}
+
 export interface Claim {
+  about: AboutRollout
+  /** Why nothing is begun. */
+  refusal?: Refusal | undefined
+  /** A way back is not held up by the alarms that may be its reason. */
+  watchesAlarms: boolean
   ground: Ground
   /** What the fleet served when the rollout began. */
   current: string | null
@@ -24,12 +38,35 @@ export async function claimRollout(effects: RolloutEffects, { token }: RolloutIn
   const online = members.filter((member) => member.online).map(({ target }) => target)
   const offline = members.filter((member) => !member.online).map(({ target }) => target)
   const gone = await effects.listGone(offline)
+  const record = await effects.readRecord()
+  const about = aboutRollout(record)
+  const watchesAlarms = !lock.isRollback && !lock.isRepair && !lock.recovery
+  const refusal = await refuse(effects, online.length, watchesAlarms)
+  if (!refusal && !lock.recovery)
+    await effects.tell({ ...about, status: 'begun', targets: members.length - gone.length })
   return {
+    about,
+    refusal,
+    watchesAlarms,
     ground: { desired, document: await effects.pinDocument() },
     current: current?.release ?? null,
     lock,
     online: orderTargets(online, failedTargets),
     silent: offline.filter((target) => !gone.includes(target)),
-    touchedBefore: lock.recovery ? touchedTargets(await effects.readRecord()) : [],
+    touchedBefore: lock.recovery ? touchedTargets(record) : [],
   }
+}
+
+async function refuse(
+  { policy, lookAtAlarms }: RolloutEffects,
+  online: number,
+  watchesAlarms: boolean,
+): Promise<Refusal | undefined> {
+  if (online === 0) return { outcome: 'failed', reason: noTargets(policy) }
+  if (!watchesAlarms) return undefined
+  const { ringing, unread } = await lookAtAlarms(ALL_QUIET)
+  const trouble = ringing ?? (unread && unreadable(unread.why))
+  if (!trouble) return undefined
+  const wayOut = `Nothing was touched. Publish again once that is over, or go back: pybundle rollback --environment ${policy.environment}`
+  return { outcome: 'refused', reason: `${trouble} ${wayOut}` }
 }

@@ -1,13 +1,15 @@
 import type { FleetLooker } from '../lib/aws/fleet-looker.ts'
 import type { ObjectStore } from '../lib/aws/object-store.ts'
 import type { RolloutEngine } from '../lib/aws/rollout-engine.ts'
+import type { RolloutEvents } from '../lib/aws/rollout-events.ts'
 import type { FleetPolicy } from '../lib/release/fleet.ts'
 import { type AppScope, releaseKey, rolloutKey } from '../lib/release/keys.ts'
 import { decideNext } from '../lib/release/next-request.ts'
-import { endRecord, rolloutRecord, startRecord } from '../lib/release/record.ts'
+import { type End, endRecord, type RolloutRecord, rolloutRecord, startRecord } from '../lib/release/record.ts'
 import { decideRecovery, touchedTargets } from '../lib/release/recovery.ts'
 import { isSetting, type ReleaseRequest } from '../lib/release/request.ts'
 import { chooseRollback } from '../lib/release/rollback.ts'
+import { aboutRollout, endEvent } from '../lib/release/rollout-event.ts'
 import { applySetting, refusedByFreeze } from '../lib/release/settings.ts'
 import {
   type ExecutionStatus,
@@ -30,17 +32,15 @@ export interface Clients {
   store: ObjectStore
   engine: RolloutEngine
   fleetLooker: FleetLooker
+  events: RolloutEvents
 }
 
 /**
  * Brings an environment as far as it can go now: frees a dead owner's lock, starts the newest waiting
  * request, closes those before it. Safe to call at any time, any number of times, at once from several places.
  */
-export async function lookAgain(
-  { store, engine, fleetLooker }: Clients,
-  scope: AppScope,
-  policy: SigningPolicy,
-): Promise<void> {
+export async function lookAgain(clients: Clients, scope: AppScope, policy: SigningPolicy): Promise<void> {
+  const { store, engine } = clients
   for (;;) {
     const stored = await readState(store, scope)
     const { lock } = stored.state
@@ -49,12 +49,12 @@ export async function lookAgain(
     const next = decideNext({ state: stored.state, waiting, owner })
 
     if (next.do === 'nothing') return
-    if (next.do === 'apply') await apply({ store, fleetLooker }, scope, stored, next.request)
-    if (next.do === 'accept') await accept(store, scope, policy, stored, next.request)
-    if (next.do === 'recover' && lock) await recover(store, scope, stored, lock, next.ended)
+    if (next.do === 'apply') await apply(clients, scope, stored, next.request)
+    if (next.do === 'accept') await accept(clients, scope, policy, stored, next.request)
+    if (next.do === 'recover' && lock) await recover(clients, scope, stored, lock, next.ended)
     if (next.do === 'start owner' && lock) {
       for (const id of next.superseded)
-        await closeRequest(store, scope, id, 'superseded', `${lock.request} came after it`)
+        await close(clients, scope, id, 'superseded', `${lock.request} came after it`)
       if (await beginRecord(store, scope, stored.state, lock)) return startOwner(engine, scope, lock)
       await writeState(store, scope, { ...stored, state: endLock(stored.state, 'refused', false) })
     }
@@ -63,7 +63,7 @@ export async function lookAgain(
 
 /** The state first, then the record: applied twice, it is the same. */
 async function apply(
-  { store, fleetLooker }: Pick<Clients, 'store' | 'fleetLooker'>,
+  { store, fleetLooker }: Clients,
   scope: AppScope,
   stored: StoredState,
   id: string,
@@ -87,12 +87,13 @@ async function apply(
 
 /** Finds or pins the release that the request asks for and takes the lock for it; or closes it with the reason it was refused. */
 async function accept(
-  store: ObjectStore,
+  clients: Clients,
   scope: AppScope,
   { isSigned }: SigningPolicy,
   stored: StoredState,
   id: string,
 ): Promise<void> {
+  const { store } = clients
   try {
     const request = await readRequest(store, scope, id)
     if (isSetting(request)) throw new Error(`request ${id} starts no rollout`)
@@ -107,8 +108,18 @@ async function accept(
     await writeState(store, scope, { ...stored, state })
   } catch (error) {
     if (!(error instanceof UserError)) throw error
-    await closeRequest(store, scope, id, 'refused', error.message)
+    await close(clients, scope, id, 'refused', error.message)
   }
+}
+
+/** What another look had closed, that has told. */
+async function close({ store, events }: Clients, scope: AppScope, id: string, outcome: End, reason: string) {
+  const record = await closeRequest(store, scope, id, outcome, reason)
+  if (record) await tellEnd(events, record, outcome)
+}
+
+async function tellEnd(events: RolloutEvents, record: RolloutRecord, outcome: End): Promise<void> {
+  await events.tell(endEvent(aboutRollout(record), outcome, record))
 }
 
 async function desiredBy(store: ObjectStore, scope: AppScope, state: State, request: ReleaseRequest) {
@@ -143,7 +154,7 @@ function startOwner(engine: RolloutEngine, scope: AppScope, lock: Lock): Promise
 
 /** Frees the lock of a dead engine; where targets may differ, a new execution brings them together first. */
 async function recover(
-  store: ObjectStore,
+  { store, events }: Clients,
   scope: AppScope,
   stored: StoredState,
   lock: Lock,
@@ -167,6 +178,7 @@ async function recover(
     const failed = endRecord(record, 'failed', new Date().toISOString(), recovery.reason)
     // A last step of the dead execution may have written meanwhile: the next look closes what that left.
     if (!(await store.replace(key, JSON.stringify(failed, null, 1), text?.eTag))) return
+    await tellEnd(events, failed, 'failed')
   }
   // A record that had ended already says how: its execution died before the state did.
   const outcome = !record || record.outcome === 'running' ? 'failed' : record.outcome

@@ -1,4 +1,5 @@
 import type { ObjectStore } from '../lib/aws/object-store.ts'
+import type { RolloutEvents } from '../lib/aws/rollout-events.ts'
 import { BUNDLE_METADATA, REQUEST_METADATA } from '../lib/release/artifact-metadata.ts'
 import {
   type ArtifactKind,
@@ -12,6 +13,7 @@ import { closedRecord } from '../lib/release/record.ts'
 import { type PinnedObject, releaseId, releaseRecord } from '../lib/release/release.ts'
 import type { Request } from '../lib/release/request.ts'
 import { requestId } from '../lib/release/request-id.ts'
+import { aboutRollout, endEvent } from '../lib/release/rollout-event.ts'
 import { state } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
 import { pinArtifact } from './artifact-check.ts'
@@ -27,7 +29,7 @@ type Drop = UploadedObject & { kind: ArtifactKind }
  * from the object's version, so that a doubled event asks once.
  */
 export async function requestForDrop(
-  store: ObjectStore,
+  { store, events }: { store: ObjectStore; events: RolloutEvents },
   upload: UploadedObject,
   { isSigned }: SigningPolicy,
 ): Promise<void> {
@@ -55,7 +57,8 @@ export async function requestForDrop(
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     const record = closedRecord(asked, 'refused', error.message, object.lastModified.toISOString())
-    await store.createOnly(rolloutKey(upload, asked.id), JSON.stringify(record, null, 1))
+    const isFirst = await store.createOnly(rolloutKey(upload, asked.id), JSON.stringify(record, null, 1))
+    if (isFirst) await events.tell(endEvent(aboutRollout(record), 'refused', record))
   }
 }
 

@@ -8,7 +8,7 @@ import {
   rolloutsPrefix,
 } from '../lib/release/keys.ts'
 import type { WaitingRequest } from '../lib/release/next-request.ts'
-import { closedRecord, type Outcome } from '../lib/release/record.ts'
+import { closedRecord, type End, type RolloutRecord } from '../lib/release/record.ts'
 import { isSetting, type Request, request as requestSchema } from '../lib/release/request.ts'
 import { UserError } from '../lib/user-error.ts'
 
@@ -71,17 +71,18 @@ function parseJson(text: string | undefined): unknown {
   }
 }
 
-/** Ends a request that starts no rollout; false when another look had closed it. */
+/** Ends a request that starts no rollout; gives its record, unless another look had closed it. */
 export async function closeRequest(
   store: ObjectStore,
   scope: AppScope,
   id: string,
-  outcome: Outcome,
+  outcome: End,
   reason: string,
-) {
+): Promise<RolloutRecord | undefined> {
   const asked = await askedBy(store, scope, id)
   const record = closedRecord(asked, outcome, reason, new Date().toISOString())
-  return store.createOnly(rolloutKey(scope, id), JSON.stringify(record, null, 1))
+  const isFirst = await store.createOnly(rolloutKey(scope, id), JSON.stringify(record, null, 1))
+  return isFirst ? record : undefined
 }
 
 /** As much as any file tells that came as a request. */

@@ -2,6 +2,7 @@ import type { DurableContext } from '@aws/durable-execution-sdk-js'
 import { s3Client } from '../lib/aws/clients.ts'
 import { listFleet, listGone } from '../lib/aws/fleet-directory.ts'
 import { objectStore } from '../lib/aws/object-store.ts'
+import { rolloutEvents } from '../lib/aws/rollout-events.ts'
 import { type PinnedDocument, runCommand } from '../lib/aws/run-command.ts'
 import type { Action } from '../lib/release/command.ts'
 import { type FleetPolicy, paceOf } from '../lib/release/fleet.ts'
@@ -9,7 +10,9 @@ import type { AppScope } from '../lib/release/keys.ts'
 import { documentName } from '../lib/release/names.ts'
 import { type Limits, verdictsOf } from '../lib/release/progress.ts'
 import type { ServedRelease, State } from '../lib/release/state.ts'
+import { eventsClient } from './events-client.ts'
 import { functionEnvironment } from './function-environment.ts'
+import { type LookAtAlarms, lookAtAlarms, lookAway } from './look-at-alarms.ts'
 import { readRecord, updateRecord } from './rollout-record.ts'
 import { type ChangeRecord, runPhase } from './run-phase.ts'
 import { askingClient, sendingClient } from './ssm-clients.ts'
@@ -37,6 +40,8 @@ export interface PhaseOptions {
   limits?: Limits
   /** In phases before it that ask for the same. */
   waitedSeconds?: number
+  /** What rings meanwhile makes it fail. */
+  alarms?: LookAtAlarms
   /** Another rollout's command, sent by this one. */
   as?: { rollout: string; release: string }
 }
@@ -48,6 +53,9 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
   const ssm = askingClient()
   const commands = runCommand(ssm, sendingClient())
   const policy = policyOf(environment.fleets, input)
+  const events = rolloutEvents(eventsClient(), (event, error) =>
+    context.logger.warn('An event was lost.', { status: event.status, error }),
+  )
 
   const record: ChangeRecord = (change) => updateRecord(store, input, input.rollout, change)
 
@@ -55,6 +63,8 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
     store,
     policy,
     record,
+    tell: events.tell,
+    lookAtAlarms: lookAtAlarms(policy.alarms),
     state: async () => (await readState(store, input)).state,
     readRecord: () => readRecord(store, input, input.rollout),
     listFleet: () => listFleet(ssm, policy.tags),
@@ -85,6 +95,7 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
         action,
         limits: options.limits ?? { allowed: 0 },
         waitedSeconds: options.waitedSeconds ?? 0,
+        lookAtAlarms: options.alarms ?? lookAway,
         longestSeconds,
         send: (since) => commands.send({ document, targets, command, comment, since, ...pace }),
         endedCounts: (ids, since) => commands.endedCounts(ids, { document, since }),

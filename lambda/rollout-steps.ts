@@ -1,12 +1,15 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js'
+import { ALL_QUIET } from '../lib/release/alarms.ts'
 import { allowedFailures, type WaveSize } from '../lib/release/fleet.ts'
 import { migratedSince } from '../lib/release/migration.ts'
-import { noTargets, silentAgents, toleratedFailures } from '../lib/release/reasons.ts'
-import { endRecord, type Outcome } from '../lib/release/record.ts'
+import { silentAgents, toleratedFailures } from '../lib/release/reasons.ts'
+import { type End, endRecord } from '../lib/release/record.ts'
+import { endEvent, type RolloutEvent } from '../lib/release/rollout-event.ts'
 import { endLock, failRelease, type Lock, serveRelease } from '../lib/release/state.ts'
 import { Tally } from '../lib/release/tally.ts'
 import { bringBack } from './bring-back.ts'
-import { type Claim, claimRollout } from './claim-rollout.ts'
+import { type Claim, claimRollout, type Refusal } from './claim-rollout.ts'
+import { lookAway } from './look-at-alarms.ts'
 import { migrateOnce } from './migrate-once.ts'
 import { type RolloutInput, rolloutEffects } from './rollout-effects.ts'
 import { watchBake } from './watch-bake.ts'
@@ -14,7 +17,7 @@ import { watchBake } from './watch-bake.ts'
 export type { RolloutInput } from './rollout-effects.ts'
 
 export interface Plan {
-  refusal?: string
+  refusal?: Refusal
   isRecovery: boolean
   waves: WaveSize[]
 }
@@ -36,8 +39,24 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
 
   const cancelAsked = async () => (await effects.state()).lock?.cancel ?? null
 
-  const cancelled = async (when: string): Promise<Halt | undefined> =>
-    haltFor(await context.step(`heed ${when}`, cancelAsked))
+  const alarms = () => (claim.watchesAlarms ? effects.lookAtAlarms : lookAway)
+
+  const ill = (reason: string): Halt => ({ reason, fleet: policy.onFailure, isAsked: false })
+
+  /** What somebody asks for, or an alarm that rings, before anything more is touched. */
+  const heed = async (when: string): Promise<Halt | undefined> => {
+    const { cancel, ringing } = await context.step(`heed ${when}`, async () => ({
+      cancel: await cancelAsked(),
+      ringing: (await alarms()(ALL_QUIET)).ringing,
+    }))
+    return haltFor(cancel) ?? (ringing ? ill(ringing) : undefined)
+  }
+
+  /** Told once, but for a step that is done again. */
+  const tell = (event: Pick<RolloutEvent, 'status'> & Partial<RolloutEvent>) => {
+    const name = ['tell', event.status, event.wave].filter(Boolean).join(' ')
+    return context.step(name, () => effects.tell({ ...claim.about, ...event }))
+  }
 
   const activationLimits = (mustSucceed = false) => {
     const total = claim.online.length
@@ -53,10 +72,11 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       if (!claimed) return undefined
       claim = claimed
       for (const target of claim.silent) tally.failed.add(target)
-      const refusal = claim.online.length === 0 ? noTargets(policy) : undefined
       const isRecovery = claim.lock.recovery !== undefined
-      return { waves: policy.waves, isRecovery, ...(refusal && { refusal }) }
+      return { waves: policy.waves, isRecovery, ...(claim.refusal && { refusal: claim.refusal }) }
     },
+
+    refuse: ({ outcome, reason }: Refusal): Promise<void> => steps.end(outcome, reason, true),
 
     /** One target first, then the operator's limit; a silent agent on a running instance has failed already. */
     async prepareAll(): Promise<{ prepared: string[]; failure?: string }> {
@@ -82,15 +102,19 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
         prepared.push(...result.succeeded)
         if (result.failure) return { prepared, failure: result.failure }
       }
-      return prepared.length > 0 ? { prepared } : { prepared, failure: 'No target could be prepared.' }
+      if (prepared.length === 0) return { prepared, failure: 'No target could be prepared.' }
+      await tell({ status: 'prepared', targets: prepared.length, failed: tally.failed.size })
+      return { prepared }
     },
 
     async migrate(prepared: readonly string[]): Promise<{ failure?: string; halt?: Halt }> {
-      const halt = await cancelled('before migration')
+      const halt = await heed('before migration')
       if (halt) return { halt }
       const { isRollback, isRepair } = claim.lock
       if (isRollback || isRepair) return {}
-      return migrateOnce({ context, effects, input, ground: claim.ground }, prepared)
+      const ended = await migrateOnce({ context, effects, input, ground: claim.ground }, prepared)
+      if (!ended.failure) await tell({ status: 'migrated' })
+      return ended
     },
 
     /** Who does not serve the release yet. */
@@ -98,34 +122,51 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
 
     /** Switches a wave and watches it; gives the reason when the rollout may not go on. */
     async activate(wave: number, targets: readonly string[], isLast: boolean): Promise<Halt | undefined> {
-      const halt = await cancelled(`wave ${wave}`)
+      const halt = await heed(`wave ${wave}`)
       if (halt) return halt
       const { touched, activated } = tally
       const limits = activationLimits(isLast && activated.size === 0)
       for (const target of targets) touched.add(target)
-      const options = { name: `wave ${wave}`, targets, action: 'activate' as const, limits }
+      const options = { name: `wave ${wave}`, targets, action: 'activate' as const, limits, alarms: alarms() }
       const result = tally.note(await effects.run(claim.ground, options))
       for (const target of result.succeeded) activated.add(target)
-      if (result.failure) return { reason: result.failure, fleet: policy.onFailure, isAsked: false }
+      if (result.failure) return ill(result.failure)
       if (isLast && activated.size === 0)
         return { reason: 'No target is left that was activated.', fleet: 'revert', isAsked: false }
-      if (policy.bakeSeconds === 0) return undefined
-      const cancel = await watchBake(context, { wave, bakeSeconds: policy.bakeSeconds }, cancelAsked)
-      return cancel ? haltFor(cancel) : steps.check(wave, result.succeeded, isLast)
+      await tell({
+        status: 'wave-activated',
+        wave,
+        targets: result.succeeded.length,
+        failed: tally.failed.size,
+      })
+      return policy.bakeSeconds > 0 ? steps.bake(wave, result.succeeded, isLast) : undefined
+    },
+
+    async bake(wave: number, targets: readonly string[], isLast: boolean): Promise<Halt | undefined> {
+      const { bakeSeconds } = policy
+      const watch = { wave, bakeSeconds, cancelAsked, lookAtAlarms: alarms() }
+      const { cancel, ringing } = await watchBake(context, watch)
+      const halt = haltFor(cancel) ?? (ringing ? ill(ringing) : await steps.check(wave, targets, isLast))
+      if (halt) return halt
+      const healthy = targets.filter((target) => tally.activated.has(target)).length
+      await tell({ status: 'wave-baked', wave, targets: healthy, failed: tally.failed.size })
     },
 
     /** Who was healthy when it switched may not be so after a while. */
     async check(wave: number, targets: readonly string[], isLast: boolean): Promise<Halt | undefined> {
       const { activated } = tally
       const limits = activationLimits(isLast && activated.size === targets.length)
-      const options = { name: `check ${wave}`, targets, action: 'check' as const, limits }
+      const options = { name: `check ${wave}`, targets, action: 'check' as const, limits, alarms: alarms() }
       const { failure, failed } = tally.note(await effects.run(claim.ground, options))
       for (const target of failed) activated.delete(target)
-      return failure ? { reason: failure, fleet: policy.onFailure, isAsked: false } : undefined
+      return failure ? ill(failure) : undefined
     },
 
     async halt({ reason, fleet, isAsked }: Halt): Promise<void> {
-      if (tally.touched.size === 0) return steps.end('stopped', `${reason} Nothing was activated.`, isAsked)
+      if (tally.touched.size === 0) {
+        // Not the release's fault: no target has it.
+        return steps.end(isAsked ? 'stopped' : 'failed', `${reason} Nothing was activated.`, true)
+      }
       if (fleet === 'stop') return steps.end('stopped', `${reason} Each target stays as it is.`, isAsked)
       return steps.comeBack(reason, [...tally.serves.keys()], isAsked)
     },
@@ -179,8 +220,9 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       await effects.run(ground, { name: 'catch up', targets: newcomers, action: 'catch-up' })
     },
 
-    async end(outcome: Outcome, reason?: string, isNobodysFault = false): Promise<void> {
-      const { desired } = claim.ground
+    async end(outcome: End, reason?: string, isNobodysFault = false): Promise<void> {
+      const { about, ground } = claim
+      const { desired } = ground
       const failed = [...tally.failed]
       const hasTouched = tally.touched.size > 0
       const isFailure = outcome !== 'done' && !isNobodysFault && !claim.lock.recovery
@@ -191,6 +233,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
           const known = isFailure ? failRelease(state, desired.release, hasTouched) : state
           return endLock({ ...known, failedTargets: failed }, outcome, hasTouched)
         })
+        await effects.tell(endEvent(about, outcome, { reason: reason ?? tolerated, isAsked: isNobodysFault }))
       })
     },
   }

@@ -8,7 +8,7 @@ export async function rollout(input: RolloutInput, context: DurableContext): Pro
   const steps = rolloutSteps(input, context)
   const plan = await steps.claim()
   if (!plan) return
-  if (plan.refusal) return steps.end('failed', plan.refusal, true)
+  if (plan.refusal) return steps.refuse(plan.refusal)
   if (plan.isRecovery) return steps.recover()
 
   const { prepared, failure } = await steps.prepareAll()

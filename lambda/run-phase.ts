@@ -12,6 +12,7 @@ import {
 } from '../lib/release/progress.ts'
 import { beginPhase, noteProgress, type RolloutRecord } from '../lib/release/record.ts'
 import type { Verdict } from '../lib/release/verdict.ts'
+import type { LookAtAlarms } from './look-at-alarms.ts'
 import { watchPhase } from './watch-phase.ts'
 
 export interface Phase {
@@ -32,6 +33,8 @@ export interface Phase {
   endedCounts(commandIds: readonly string[], since: string): Promise<number[]>
   /** Of those that have ended. */
   answers(commandIds: readonly string[]): Promise<Record<string, Verdict>>
+  /** What rings while it lasts makes it fail. */
+  lookAtAlarms: LookAtAlarms
   /** Which of these are stopped or terminated. */
   gone(targets: readonly string[]): Promise<string[]>
 }
@@ -63,13 +66,14 @@ export async function runPhase(
   const sent = await context.step(`send ${name}`, () => sendPhase(record, phase), {
     retryStrategy: SEND_TRIES,
   })
-  const seconds = await watchPhase(context, record, phase, sent)
+  const { seconds, ringing } = await watchPhase(context, record, phase, sent)
   const judged = await context.step(`judge ${name}`, async () => {
     const verdicts = await allVerdicts(phase, sent)
     await record((known, now) => noteProgress(known, { phase: phase.phase, verdicts, ended: true }, now))
     return judgePhase(verdicts, limits)
   })
-  return { ...judged, seconds }
+  const failure = [judged.failure, ringing].filter(Boolean).join(' ')
+  return { ...judged, ...(failure && { failure }), seconds }
 }
 
 async function sendPhase(

@@ -1,4 +1,5 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js'
+import { ALL_QUIET, type AlarmWatch, isUnsure, READ_AGAIN_SECONDS } from '../lib/release/alarms.ts'
 import { isQuiet, secondsToNextLook, withGone, withSilent } from '../lib/release/progress.ts'
 import { noteProgress } from '../lib/release/record.ts'
 import type { Verdict } from '../lib/release/verdict.ts'
@@ -12,6 +13,7 @@ interface Watch {
   answered: number[]
   waitedSeconds: number
   failedLooks: number
+  alarms: AlarmWatch
 }
 
 /** Who asks a target how something long stands has its answer after seconds, however long that has lasted. */
@@ -22,23 +24,24 @@ const FAILED_LOOKS = 20
 const SUSPICIOUS_SECONDS = 30
 const MOST_SUSPECTS = 200
 
-/** Looks until everybody has answered, or should have; how many seconds that took. */
+/** Looks until everybody has answered, or should have, and the alarms are known; how many seconds that took, and what rang. */
 export async function watchPhase(
   context: DurableContext,
   record: ChangeRecord,
   phase: Phase,
   sent: SentPhase,
-): Promise<number> {
+): Promise<{ seconds: number; ringing: string | null }> {
   const refused = new Set(sent.refused)
   const reached = phase.targets.flatMap((target, index) => (refused.has(target) ? [] : [index]))
   const pace = (waited: number) => secondsToNextLook(waited === 0 ? 0 : phase.waitedSeconds + waited)
   const nextLook = (waited: number) =>
     waited === pace(0) ? Math.min(SOON_SECONDS, pace(waited)) : pace(waited)
-  const { waitedSeconds } = await context.waitForCondition(
+  const { waitedSeconds, alarms } = await context.waitForCondition(
     `watch ${phase.name}`,
     // A check that throws is not retried by the SDK but ends the execution: failures are counted instead.
-    async ({ failedLooks, ...seen }: Watch) => {
-      const waited = seen.waitedSeconds + nextLook(seen.waitedSeconds)
+    async ({ failedLooks, ...before }: Watch) => {
+      const waited = before.waitedSeconds + nextLook(before.waitedSeconds)
+      const seen = { ...before, alarms: await phase.lookAtAlarms(before.alarms) }
       try {
         return await look(record, phase, sent, { ...seen, waitedSeconds: waited, failedLooks: 0 })
       } catch (error) {
@@ -52,15 +55,19 @@ export async function watchPhase(
         answered: sent.commandIds.map(() => 0),
         waitedSeconds: 0,
         failedLooks: 0,
+        alarms: ALL_QUIET,
       },
-      waitStrategy: ({ open, waitedSeconds: waited }) =>
-        open.length === 0 || waited >= phase.longestSeconds
-          ? { shouldContinue: false }
-          : { shouldContinue: true, delay: { seconds: nextLook(waited) } },
+      waitStrategy: ({ open, waitedSeconds: waited, alarms: heard }) => {
+        const isOver = open.length === 0 || waited >= phase.longestSeconds
+        if (!isOver) return { shouldContinue: true, delay: { seconds: nextLook(waited) } }
+        return isUnsure(heard)
+          ? { shouldContinue: true, delay: { seconds: READ_AGAIN_SECONDS } }
+          : { shouldContinue: false }
+      },
     },
   )
   // The first look is counted as a second, and waited for nothing.
-  return waitedSeconds - pace(0)
+  return { seconds: waitedSeconds - pace(0), ringing: alarms.ringing }
 }
 
 /** One look at a fleet costs a call, and one more for each command of which more targets have answered. */

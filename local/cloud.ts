@@ -1,10 +1,12 @@
 import { join, resolve } from 'node:path'
 import { type CredentialStore, openCredentialStore } from './credentials.ts'
 import { createEventBus } from './events/event-bus.ts'
+import { eventsService } from './events/put-events.ts'
 import { interestedFunctions, storageEvent } from './events/storage-notifications.ts'
 import { type CloudTarget, type FleetScope, Fleets } from './fleets.ts'
 import { type ObservedCall, startEndpoint } from './http/endpoint.ts'
 import { openLambda } from './lambda/lambda.ts'
+import { openAlarms } from './monitoring/alarms.ts'
 import { openProcessRecord } from './process-record.ts'
 import { createS3Service, type ObjectCreated } from './s3/service.ts'
 import { writeShellExports } from './shell-exports.ts'
@@ -62,7 +64,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const giveBack = await takeOver(directory, { port, reset, say })
   const credentials = openCredentialStore(directory)
   let url = ''
-  const { s3, lambda, ssm, bus, fleets } = openParts({
+  const { s3, lambda, ssm, bus, alarms, fleets } = openParts({
     stack,
     directory,
     credentials,
@@ -72,7 +74,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   })
   for (const { name, isVersioned } of stack.buckets) await s3.createBucket(name, { versioned: isVersioned })
 
-  const services = { s3, lambda: lambda.service, ...ssm.services }
+  const events = eventsService(PLACE, bus.put)
+  const services = { s3, lambda: lambda.service, events, monitoring: alarms.service, ...ssm.services }
   const endpoint = await startEndpoint({ port, credentials, services, onCall: options.onCall }).catch(
     (error) => {
       giveBack()
@@ -148,6 +151,7 @@ function openParts({ stack, directory, credentials, sandbox, deliver, endpointUr
     }
   }
   const s3 = createS3Service({ ...PLACE, directory: join(directory, 's3'), onObjectCreated: notify })
+  const alarms = openAlarms({ ...PLACE, directory: join(directory, 'alarms') })
   const fleets = new Fleets(join(directory, 'fleets.json'), (member) =>
     startMember(member, {
       stack,
@@ -160,7 +164,7 @@ function openParts({ stack, directory, credentials, sandbox, deliver, endpointUr
       sandbox,
     }),
   )
-  return { s3, lambda, ssm, bus, fleets }
+  return { s3, lambda, ssm, bus, alarms, fleets }
 }
 
 function toAssociation(given: LocalStack['associations'][number]) {

@@ -70,12 +70,21 @@ const healthFitsActivation = rule(
 
 /** A fleet of any size: how many targets it has only AWS knows. */
 const rolloutFitsItsExecution = rule(
-  ['waves', 'bake_seconds', 'max_concurrency', 'prepare_seconds', 'migrate_seconds', 'activate_seconds'],
+  [
+    'waves',
+    'bake_seconds',
+    'alarms',
+    'max_concurrency',
+    'prepare_seconds',
+    'migrate_seconds',
+    'activate_seconds',
+  ],
   (table) => {
     if (table.waves.length === 0) return []
     const most = mostWaves({
       waves: table.waves as [WaveSize, ...WaveSize[]],
       bakeSeconds: table.bake_seconds,
+      alarms: table.alarms,
       maxConcurrency: String(table.max_concurrency),
       prepareSeconds: table.prepare_seconds,
       migrateSeconds: table.migrate_seconds,

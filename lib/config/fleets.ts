@@ -38,6 +38,8 @@ export interface FleetConfig {
   maxPrepareFailures: FailureLimit
   maxActivateFailures: FailureLimit
   onFailure: FleetPolicy['onFailure']
+  /** Names of CloudWatch alarms that stop a rollout. */
+  alarms: string[]
   keepReleases: number
   /** Who is given the stack's policies; others are attached by hand. */
   publishers: Principals
@@ -111,6 +113,10 @@ const fleet = table({
   max_prepare_failures: failures().default(0),
   max_activate_failures: failures().default(0),
   on_failure: z.enum(ON_FAILURE, { error: 'must be "revert" or "stop"' }).default('revert'),
+  alarms: listOf(
+    text('the name of a CloudWatch alarm').max(255, 'is longer than 255 characters'),
+    'alarms',
+  ).default([]),
   signers: z.union([z.literal('off'), z.array(z.string()).min(1, SIGNERS)], {
     error: ({ input }) => (input === undefined ? `is missing; ${SIGNERS}` : SIGNERS),
   }),
@@ -197,6 +203,7 @@ function normalize(environment: string, app: string, content: FleetTable): Fleet
     maxPrepareFailures: content.max_prepare_failures,
     maxActivateFailures: content.max_activate_failures,
     onFailure: content.on_failure,
+    alarms: content.alarms,
     keepReleases: content.keep_releases,
     publishers: content.publishers,
     viewers: content.viewers,

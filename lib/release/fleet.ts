@@ -32,6 +32,8 @@ export const fleetPolicy = z.object({
   /** Over all waves together. */
   maxActivateFailures: failureLimit,
   onFailure: z.enum(ON_FAILURE),
+  /** Of CloudWatch: what rings during a wave or its bake makes the wave fail. */
+  alarms: z.array(z.string()),
   /** How long a target may take for each, in seconds. */
   prepareSeconds: z.number().int(),
   migrateSeconds: z.number().int(),

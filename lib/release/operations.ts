@@ -1,3 +1,4 @@
+import { MOST_LOOKS_MORE } from './alarms.ts'
 import { type FleetPolicy, IDS_PER_CALL, paceOf } from './fleet.ts'
 import { bakeLooks, looksWithin, secondsToNextAsking } from './progress.ts'
 
@@ -10,7 +11,13 @@ const MANY_TARGETS = 1_000_000
 
 export type PolicyTimes = Pick<
   FleetPolicy,
-  'waves' | 'bakeSeconds' | 'maxConcurrency' | 'prepareSeconds' | 'migrateSeconds' | 'activateSeconds'
+  | 'waves'
+  | 'bakeSeconds'
+  | 'alarms'
+  | 'maxConcurrency'
+  | 'prepareSeconds'
+  | 'migrateSeconds'
+  | 'activateSeconds'
 >
 
 /** How many waves fit. */
@@ -25,12 +32,15 @@ export function mostOperations(policy: PolicyTimes): Record<'prepare' | 'migrate
   const { longestSeconds: longest } = paceOf(policy, 'activate', 1)
   const phase = phaseOperations(longest)
   const check = phaseOperations(paceOf(policy, 'check', 1).longestSeconds)
+  // Alarms may be unreadable when all else that a watch waits for is over.
+  const unread = policy.alarms.length > 0 ? MOST_LOOKS_MORE : 0
   return {
-    // The execution itself, and claiming it.
-    prepare: 2 + 2 * phaseOperations(longestPrepareSeconds(policy)),
-    // Heeding a cancel, choosing a leader, beginning; and a migration of before is looked for, and has to end first.
-    migrate: 3 + phase + 2 * migrationOperations(policy.migrateSeconds, longest),
-    waves: policy.waves.length * (1 + phase + bakeOperations(policy.bakeSeconds, check)),
+    // The execution itself, claiming it, and telling that all is prepared.
+    prepare: 3 + 2 * phaseOperations(longestPrepareSeconds(policy)),
+    // Heeding a cancel, choosing a leader, beginning, telling; and a migration of before is looked for, and has to end first.
+    migrate: 4 + phase + 2 * migrationOperations(policy.migrateSeconds, longest),
+    // Heeding a cancel, and telling.
+    waves: policy.waves.length * (2 + phase + unread + bakeOperations(policy.bakeSeconds, check, unread)),
     // Going back is two phases, where going on is one; two steps before it, and the end.
     end: 3 + 2 * phase,
   }
@@ -63,10 +73,10 @@ function phaseOperations(longestSeconds: number): number {
   return 3 + looksWithin(longestSeconds)
 }
 
-/** The look at its beginning counts as well; who baked is asked whether it is still healthy. */
-function bakeOperations(seconds: number, check: number): number {
+/** The look at its beginning counts as well; who baked is asked whether it is still healthy, and that is told. */
+function bakeOperations(seconds: number, check: number, unread: number): number {
   const looks = bakeLooks(seconds).length
-  return looks === 0 ? 0 : 2 + looks + check
+  return looks === 0 ? 0 : 3 + looks + check + 2 * unread
 }
 
 /**

@@ -17,6 +17,8 @@ export const OUTCOMES = [
   'stopped',
 ] as const
 export type Outcome = (typeof OUTCOMES)[number]
+/** How something has ended. */
+export type End = Exclude<Outcome, 'running'>
 
 const phase = z.object({
   name: z.string(),
@@ -80,7 +82,7 @@ export function startRecord(asked: Asked, release: string | undefined, now: stri
 }
 
 /** The record of a request that starts no rollout. */
-export function closedRecord(asked: Asked, outcome: Outcome, reason: string, now: string): RolloutRecord {
+export function closedRecord(asked: Asked, outcome: End, reason: string, now: string): RolloutRecord {
   return endRecord(startRecord(asked, undefined, now), outcome, now, reason)
 }
 

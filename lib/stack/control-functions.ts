@@ -13,8 +13,10 @@ import type { FleetConfig } from '../config/fleets.ts'
 import type { FleetPolicy } from '../release/fleet.ts'
 import { WATCHED_SUFFIXES } from '../release/keys.ts'
 import { executionSeconds } from '../release/operations.ts'
+import { letReadAlarms } from './alarm-access.ts'
 import { acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
 import { letCommand } from './command-access.ts'
+import { letTell } from './event-access.ts'
 
 export interface ControlFunctionsProps {
   bucket: Bucket
@@ -54,6 +56,8 @@ export class ControlFunctions extends Construct {
     this.letUse(bucket, fleets)
     this.letOnUploadStart()
     for (const lambda of [this.rollout, this.lookAtFleet]) letCommand(lambda, fleets)
+    for (const lambda of [this.rollout, this.onUpload]) letTell(lambda)
+    letReadAlarms(this.rollout, fleets)
     this.lookAgainWhen(bucket)
     this.acknowledge()
   }
@@ -172,7 +176,7 @@ export class ControlFunctions extends Construct {
 
 function policyOf(fleet: FleetConfig): FleetPolicy {
   const { environment, app, tags, waves, bakeSeconds, maxConcurrency } = fleet
-  const { maxPrepareFailures, maxActivateFailures, onFailure } = fleet
+  const { maxPrepareFailures, maxActivateFailures, onFailure, alarms } = fleet
   const { prepareSeconds, migrateSeconds, activateSeconds } = fleet
   return {
     environment,
@@ -185,6 +189,7 @@ function policyOf(fleet: FleetConfig): FleetPolicy {
     maxPrepareFailures,
     maxActivateFailures,
     onFailure,
+    alarms,
     prepareSeconds,
     migrateSeconds,
     activateSeconds,

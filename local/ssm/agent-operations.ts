@@ -1,6 +1,6 @@
+import { agentOperation, type Caller, type Operation } from '../http/aws-json.ts'
 import { ServiceError } from '../http/service.ts'
 import type { Associations, ExecutionResult } from './associations.ts'
-import { agentOperation, type Caller, type Operation } from './aws-json.ts'
 import type { Instances } from './instances.ts'
 import type { Mailbox } from './mailbox.ts'
 import { parseReply } from './reply.ts'

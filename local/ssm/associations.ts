@@ -1,7 +1,7 @@
 import { sha256 } from '../../lib/release/digest.ts'
+import { JsonFolder } from '../json-folder.ts'
 import type { Documents } from './documents.ts'
 import { type Instance, matchesAll, type Target } from './instances.ts'
-import { JsonFolder } from './json-folder.ts'
 
 export interface GivenAssociation {
   /** Of the document. */

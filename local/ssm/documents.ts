@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
+import { JsonFolder } from '../json-folder.ts'
 import { ssmError } from './errors.ts'
-import { JsonFolder } from './json-folder.ts'
 
 interface ParameterDefinition {
   type: 'String' | 'StringList'

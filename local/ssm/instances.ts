@@ -1,4 +1,4 @@
-import { JsonFolder } from './json-folder.ts'
+import { JsonFolder } from '../json-folder.ts'
 
 export interface Instance {
   instanceId: string

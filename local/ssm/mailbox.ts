@@ -1,4 +1,4 @@
-import { JsonFolder } from './json-folder.ts'
+import { JsonFolder } from '../json-folder.ts'
 
 /** As the message delivery service hands it to an agent. */
 export interface Message {

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { JsonFolder } from '../json-folder.ts'
 import { type SleepUntil, sleepUntil } from '../sleep-until.ts'
 import {
   type CommandRecord,
@@ -12,7 +13,6 @@ import {
 } from './command.ts'
 import type { Documents } from './documents.ts'
 import type { Instances } from './instances.ts'
-import { JsonFolder } from './json-folder.ts'
 import type { Messages } from './mailbox.ts'
 import { type AgentReply, applyReply } from './reply.ts'
 

@@ -19,10 +19,10 @@ import {
   SendCommand$,
   type SendCommandRequest,
 } from '@aws-sdk/client-ssm'
+import { awsJsonService, type Operation, operation } from '../http/aws-json.ts'
 import type { Service } from '../http/service.ts'
 import { informationOperations, messageOperations } from './agent-operations.ts'
 import { Associations, type GivenAssociation } from './associations.ts'
-import { awsJsonService, type Operation, operation } from './aws-json.ts'
 import { Documents, type GivenDocument } from './documents.ts'
 import { ssmError } from './errors.ts'
 import { Instances } from './instances.ts'

@@ -117,6 +117,8 @@ describe("the operator's configuration", () => {
     ],
     ['viewers', '{ role = ["ci"] }', 'viewers.role: unknown key; did you mean "roles"?'],
     ['on_failure', '"wait"', 'on_failure: must be "revert" or "stop"'],
+    ['alarms', '[""]', 'alarms[0]: must be the name of a CloudWatch alarm, not ""'],
+    ['alarms', '"errors"', 'alarms: must be a list of alarms, not "errors"'],
     ['bake_seconds', '"5"', 'bake_seconds: must be seconds: a whole number, 0 to 86400, not "5"'],
   ])('refuses %s = %s', (key, value, mistake) => {
     expect(mistakes(fleetToml({ [key]: value }))).toEqual([`environments.staging.shop.${mistake}`])

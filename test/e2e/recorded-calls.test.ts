@@ -5,6 +5,7 @@ import { Readable } from 'node:stream'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { documentName } from '../../lib/release/names.ts'
+import { rolloutEvent } from '../../lib/release/rollout-event.ts'
 import { nameSigningKey, SshKey, withSigner } from '../../local/demo/ssh-key.ts'
 import type { ObservedCall } from '../../local/http/service.ts'
 import { readAssembly } from '../../local/template/assembly.ts'
@@ -12,7 +13,8 @@ import { pip } from '../examples/python.ts'
 import { indexSettings, mayUseIndex } from '../index/package-index.ts'
 import { type Account, type Call, openAccount } from '../stack/account.ts'
 import { iamCalls } from '../stack/iam-calls.ts'
-import { type TeamAtWork, teamAtWork } from './team-at-work.ts'
+import { setAlarm } from './set-alarm.ts'
+import { ROOT, type TeamAtWork, teamAtWork } from './team-at-work.ts'
 
 const BOTOCORE = 'botocore==1.44.5'
 const VALIDATE = join(import.meta.dirname, '../stack/validate_calls.py')
@@ -22,6 +24,12 @@ const mayRun = await mayUseIndex('that the local cloud is as strict as the model
 const AS_AWS_DOES = /OutputS3BucketName has the size 0/
 
 const APP = 'guestbook'
+const ALARM = 'guestbook-errors'
+/** The checkout's own, with an alarm watched in staging. */
+const FLEETS = readFileSync(join(ROOT, 'fleets.toml'), 'utf8').replace(
+  '[environments.staging.guestbook]',
+  `$&\nalarms = ["${ALARM}"]`,
+)
 const PEOPLE = ['publisher-of-staging', 'publisher-of-production', 'viewer']
 
 let team: TeamAtWork
@@ -32,8 +40,9 @@ const calls: ObservedCall[] = []
 beforeAll(async () => {
   keys = mkdtempSync(join(tmpdir(), 'pybundle-keys-'))
   const signer = await SshKey.make(keys, 'ada')
-  const fleets = withSigner(readFileSync('fleets.toml', 'utf8'), signer)
-  team = await teamAtWork({ targets: 2, fleets, users: PEOPLE, onCall: (call) => calls.push(call) })
+  const onCall = (call: ObservedCall) => call.principal !== 'user/operator' && calls.push(call)
+  team = await teamAtWork({ targets: 2, fleets: withSigner(FLEETS, signer), users: PEOPLE, onCall })
+  await setAlarm(team.cloud, ALARM, 'OK')
   await nameSigningKey(team.app, signer)
   await team.commit('production is signed for')
   await team.cloud.startFleet({ environment: 'production', app: APP, count: 2 })
@@ -112,6 +121,16 @@ describe('each call that was made', () => {
     console.info(`${calls.length} calls, ${asked.size} different questions to IAM`)
     expect(refused).toEqual([])
   }, 120_000)
+
+  it('that put events put such as are documented', () => {
+    const events = calls
+      .filter(({ operation }) => operation === 'PutEvents')
+      .flatMap(({ input }) => (input as { Entries: { Detail: string }[] }).Entries)
+      .map(({ Detail }) => rolloutEvent.parse(JSON.parse(Detail)))
+    expect(new Set(events.map(({ status }) => status))).toEqual(
+      new Set(['begun', 'prepared', 'migrated', 'wave-activated', 'done']),
+    )
+  })
 
   it.runIf(mayRun)(
     'fits the models of AWS, and so does what the local cloud answers',

@@ -19,6 +19,7 @@ import {
 } from '../../lib/release/keys.ts'
 import { closedRecord, type RolloutRecord } from '../../lib/release/record.ts'
 import { requestId } from '../../lib/release/request-id.ts'
+import { type RolloutEvent, rolloutEvent } from '../../lib/release/rollout-event.ts'
 import { type ExecutionStatus, endLock, type State, state as stateSchema } from '../../lib/release/state.ts'
 import { bundle, codeArchive, created, openBucket, type TestBucket } from './bucket.ts'
 
@@ -55,7 +56,10 @@ const asked: string[] = []
 const fleetLooker = {
   start: async ({ environment }: { environment: string }) => void asked.push(environment),
 }
-const look = (policy = UNSIGNED) => lookAgain({ store: bucket.store, engine, fleetLooker }, scope, policy)
+const told: RolloutEvent[] = []
+const events = { tell: async (event: RolloutEvent) => void told.push(rolloutEvent.parse(event)) }
+const clients = () => ({ store: bucket.store, engine, fleetLooker, events })
+const look = (policy = UNSIGNED) => lookAgain(clients(), scope, policy)
 const state = async () => stateSchema.parse(await bucket.store.readJson(stateKey(scope)))
 const record = async (id: string) => (await bucket.store.readJson(rolloutKey(scope, id))) as RolloutRecord
 
@@ -89,8 +93,7 @@ async function ask(seed: string, artifacts: object, extra: object = {}): Promise
 
 async function drop(key: string, content: Uint8Array | string, policy = UNSIGNED) {
   const versionId = await bucket.put(key, content)
-  for (const uploaded of uploadsOf(created(key, versionId)))
-    await requestForDrop(bucket.store, uploaded, policy)
+  for (const uploaded of uploadsOf(created(key, versionId))) await requestForDrop(clients(), uploaded, policy)
   return versionId
 }
 
@@ -152,7 +155,7 @@ describe('look again', () => {
         return undefined
       },
     }
-    await lookAgain({ store: bucket.store, engine: refusing, fleetLooker }, scope, UNSIGNED)
+    await lookAgain({ ...clients(), engine: refusing }, scope, UNSIGNED)
     expect([(await state()).lock, engine.started.size]).toEqual([null, 0])
     expect((await record(id)).outcome).toBe('refused')
   })
@@ -163,9 +166,7 @@ describe('look again', () => {
       status: async () => undefined,
       start: () => Promise.reject(new Error('killed')),
     }
-    await expect(
-      lookAgain({ store: bucket.store, engine: dying, fleetLooker }, scope, UNSIGNED),
-    ).rejects.toThrow('killed')
+    await expect(lookAgain({ ...clients(), engine: dying }, scope, UNSIGNED)).rejects.toThrow('killed')
     await bucket.put(requestKey(scope, id), 'spoiled since')
     await look()
     expect([...engine.started.keys()]).toEqual([`1-${id}`])
@@ -196,7 +197,7 @@ describe('look again', () => {
       }
       return bucket.store.replace(written, body, eTag)
     }
-    await lookAgain({ store: { ...bucket.store, replace }, engine, fleetLooker }, scope, UNSIGNED)
+    await lookAgain({ ...clients(), store: { ...bucket.store, replace } }, scope, UNSIGNED)
     expect(lateWrites).toBe(2)
     expect((await record(id)).outcome).toBe('failed')
     expect((await state()).lock).toBeNull()
@@ -275,7 +276,7 @@ describe('a file dropped by hand', () => {
     const key = codeKey(scope, 'by hand +1')
     const versionId = await drop(key, await codeArchive('print("by hand")'))
     for (const uploaded of uploadsOf(created(key, versionId)))
-      await requestForDrop(bucket.store, uploaded, UNSIGNED)
+      await requestForDrop(clients(), uploaded, UNSIGNED)
     const requests = await bucket.store.list(requestsPrefix(scope))
     expect(requests).toHaveLength(2)
     const asked = await Promise.all(requests.map(({ key: name }) => bucket.store.readJson(name)))
@@ -301,7 +302,7 @@ describe('a file dropped by hand', () => {
     const { code } = await upload()
     const head = await bucket.store.head(code.key)
     for (const uploaded of uploadsOf(created(code.key, head?.versionId ?? ''))) {
-      await requestForDrop(bucket.store, uploaded, UNSIGNED)
+      await requestForDrop(clients(), uploaded, UNSIGNED)
     }
     expect(await bucket.store.list(requestsPrefix(scope))).toEqual([])
   })

@@ -10,6 +10,7 @@ const growing = (count: number) => [...Array.from({ length: count - 1 }, (_, ind
 const keys = fc.record({
   waves: fc.integer({ min: 1, max: 40 }).map(growing),
   bake_seconds: fc.integer({ min: 0, max: 86_400 }),
+  alarms: fc.constantFrom<string[]>([], ['shop-errors']),
   max_concurrency: fc.oneof(
     fc.integer({ min: 1, max: 5000 }),
     fc.integer({ min: 1, max: 100 }).map((percent) => `${percent}%`),
@@ -61,13 +62,19 @@ describe('the operations of a rollout', () => {
   })
 
   it('leave room for two waves, however long everything takes', () => {
-    const longest = { prepare_seconds: 172_800, migrate_seconds: 172_800, activate_seconds: 172_800 }
+    const longest = {
+      alarms: ['shop-errors'],
+      prepare_seconds: 172_800,
+      migrate_seconds: 172_800,
+      activate_seconds: 172_800,
+    }
     const read = parse({ ...longest, waves: growing(2), bake_seconds: 86_400, max_concurrency: 1 })
     expect(read?.waves).toHaveLength(2)
   })
 
   it('have the time for it: two days, or what the bakes take', () => {
     const times = {
+      alarms: [],
       prepare_seconds: 900,
       migrate_seconds: 3600,
       activate_seconds: 120,

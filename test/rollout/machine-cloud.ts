@@ -1,11 +1,18 @@
+import { join } from 'node:path'
+import { CloudWatchClient, PutMetricAlarmCommand, SetAlarmStateCommand } from '@aws-sdk/client-cloudwatch'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { eventsClient } from '../../lambda/events-client.ts'
 import { askingClient, sendingClient } from '../../lambda/ssm-clients.ts'
 import { s3Client } from '../../lib/aws/clients.ts'
 import { objectStore } from '../../lib/aws/object-store.ts'
+import { rolloutEvents } from '../../lib/aws/rollout-events.ts'
 import type { FleetPolicy } from '../../lib/release/fleet.ts'
 import { openCredentialStore } from '../../local/credentials.ts'
+import type { BusEvent } from '../../local/events/event-bus.ts'
+import { eventsService } from '../../local/events/put-events.ts'
 import { startEndpoint } from '../../local/http/endpoint.ts'
 import { type Service, ServiceError } from '../../local/http/service.ts'
+import { openAlarms } from '../../local/monitoring/alarms.ts'
 import { createS3Service } from '../../local/s3/service.ts'
 import { loseAnswer } from './lose-answer.ts'
 import { BUCKET, POLICY, REGION } from './machine-settings.ts'
@@ -46,10 +53,30 @@ export async function openMachineCloud({ directory, policy, ssm }: CloudOptions)
     if (fault === 'answer lost') loseAnswer(response)
     await s3(request, response)
   }
+  const busEvents: BusEvent[] = []
+  let eventFault: () => Fault = () => undefined
+  const bus = eventsService({ region: REGION, account: '123456789012' }, (event) => busEvents.push(event))
+  const faultyBus: Service = async (request, response) => {
+    const fault = eventFault()
+    if (fault === 'throttled') throw new ServiceError(400, 'ThrottlingException', 'Rate exceeded')
+    if (fault === 'answer lost') loseAnswer(response)
+    await bus(request, response)
+  }
+  const alarms = openAlarms({ directory: join(directory, 'alarms'), region: REGION, account: '123456789012' })
+  let alarmFault: () => Fault = () => undefined
+  const faultyAlarms: Service = async (request, response) => {
+    if (alarmFault() === 'throttled') throw new ServiceError(400, 'ThrottlingException', 'Rate exceeded')
+    await alarms.service(request, response)
+  }
   const endpoint = await startEndpoint({
     port: 0,
     credentials,
-    services: { s3: Object.assign(gated(faultyS3), { refuse: s3.refuse }), ssm: gated(ssm) },
+    services: {
+      s3: Object.assign(gated(faultyS3), { refuse: s3.refuse }),
+      ssm: gated(ssm),
+      events: gated(faultyBus),
+      monitoring: gated(faultyAlarms),
+    },
   })
 
   const before = { ...process.env }
@@ -65,7 +92,13 @@ export async function openMachineCloud({ directory, policy, ssm }: CloudOptions)
     })
   }
   enter('user/test')
-  const others = { s3: s3Client(), ssm: askingClient(), sender: sendingClient() }
+  const others = {
+    s3: s3Client(),
+    ssm: askingClient(),
+    sender: sendingClient(),
+    events: eventsClient(),
+    alarms: new CloudWatchClient(),
+  }
   // Who they are, they ask the environment at their first call otherwise.
   for (const client of Object.values(others)) await client.config.credentials()
   enter(alive())
@@ -74,6 +107,21 @@ export async function openMachineCloud({ directory, policy, ssm }: CloudOptions)
     store: objectStore(others.s3, BUCKET),
     /** Of another process, which lives on when the rollout's is killed. */
     ssm: { asking: others.ssm, sending: others.sender },
+    events: rolloutEvents(others.events, () => {}),
+    /** As somebody sets it; one that there was not before is put first. */
+    async setAlarm(AlarmName: string, StateValue: 'OK' | 'ALARM', StateReason = 'Threshold Crossed') {
+      const settings = { EvaluationPeriods: 1, ComparisonOperator: 'GreaterThanThreshold' as const }
+      await others.alarms.send(new PutMetricAlarmCommand({ AlarmName, ...settings }))
+      await others.alarms.send(new SetAlarmStateCommand({ AlarmName, StateValue, StateReason }))
+    },
+    onAlarms(decide: typeof alarmFault) {
+      alarmFault = decide
+    },
+    /** What was put on the bus. */
+    busEvents,
+    onEvents(decide: typeof eventFault) {
+      eventFault = decide
+    },
     async put(key: string, body: Uint8Array) {
       await others.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }))
     },

@@ -16,6 +16,7 @@ export const POLICY: FleetPolicy = {
   maxPrepareFailures: 0,
   maxActivateFailures: 0,
   onFailure: 'revert',
+  alarms: [],
   prepareSeconds: 900,
   migrateSeconds: 3600,
   activateSeconds: 120,

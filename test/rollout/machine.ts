@@ -46,10 +46,12 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
   for (let index = 1; index <= targets; index++) fleet.add(`i-${index}`)
 
   const cloud = await openMachineCloud({ directory, policy, ssm: fleet.service })
-  const { store, put } = cloud
+  const { store, put, events } = cloud
   const fleetLooker = openFleetLooker(cloud, clock)
   const look = () =>
-    lookAgain({ store, engine: engine.adapter, fleetLooker }, SCOPE, { isSigned: policy.isSigned ?? false })
+    lookAgain({ store, engine: engine.adapter, fleetLooker, events }, SCOPE, {
+      isSigned: policy.isSigned ?? false,
+    })
   const engine = openMortalEngine({ directory, clock, cloud, onEnd: look })
   const upload = releaseUploads(directory, cloud)
   let asked = 0
@@ -133,6 +135,10 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
     /** Before its test has ended, for one that has many. */
     close,
     onS3: cloud.onS3,
+    onEvents: cloud.onEvents,
+    onAlarms: cloud.onAlarms,
+    setAlarm: (...alarm: Parameters<typeof cloud.setAlarm>) => clock.during(cloud.setAlarm(...alarm)),
+    busEvents: cloud.busEvents,
     policy: cloud.policy,
   }
 

@@ -13,6 +13,7 @@ const isWhole = process.env.PYBUNDLE_FLEET !== undefined
 /** One in each wave never answers, and migrations take as long as they may. */
 const SLOWEST = {
   bakeSeconds: isWhole ? DAY : 300,
+  alarms: [] as string[],
   maxConcurrency: '1',
   maxPrepareFailures: 0,
   maxActivateFailures: '100%',

@@ -19,7 +19,7 @@ const MANAGED: Record<string, string[]> = {
 export interface Call {
   action: string
   resource: string
-  context?: Record<string, string>
+  context?: Record<string, string | string[]>
 }
 
 interface Policy {

@@ -14,13 +14,15 @@ export function iamCalls(account: Account, call: ObservedCall, tagsOf: Tags): Ca
   if (service === 's3') return s3Calls(account, operation, input, headers)
   if (service === 'ssm') return ssmCalls(account, operation, input, tagsOf)
   if (service === 'lambda') return lambdaCalls(account, operation, input)
+  if (service === 'monitoring' && operation === 'DescribeAlarms') return describeAlarmsCalls(account, input)
+  if (service === 'events' && operation === 'PutEvents') return putEventsCalls(account, input)
   return undefined
 }
 
 type Headers = ObservedCall['headers']
 
 function s3Calls(account: Account, operation: string, input: Input, headers: Headers): Call[] | undefined {
-  const context = { 's3:TlsVersion': '1.3' }
+  const context: Call['context'] = { 's3:TlsVersion': '1.3' }
   const object = `${account.bucket}/${input.Key}`
   const read = (resource: string, version: unknown): Call[] => [
     { action: version ? 's3:GetObjectVersion' : 's3:GetObject', resource, context },
@@ -107,6 +109,22 @@ function ssmCalls(account: Account, operation: string, input: Input, tagsOf: Tag
     default:
       return undefined
   }
+}
+
+function describeAlarmsCalls(account: Account, { AlarmNames }: Input): Call[] {
+  return (AlarmNames as string[]).map((name) => ({
+    action: 'cloudwatch:DescribeAlarms',
+    resource: account.arn('cloudwatch', `alarm:${name}`),
+  }))
+}
+
+/** IAM sees what all entries of a call say together; ours have one. */
+function putEventsCalls(account: Account, { Entries }: Input): Call[] {
+  return (Entries as Record<string, string>[]).map(({ Source = '', DetailType = '', EventBusName }) => ({
+    action: 'events:PutEvents',
+    resource: account.arn('events', `event-bus/${EventBusName ?? 'default'}`),
+    context: { 'events:source': [Source], 'events:detail-type': [DetailType] },
+  }))
 }
 
 function lambdaCalls(account: Account, operation: string, input: Input): Call[] | undefined {

@@ -3,10 +3,12 @@ import { App } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import { describe, expect, it } from 'vitest'
 import { parseFleets } from '../../lib/config/fleets.ts'
+import { EVENT_DETAIL_TYPE, EVENT_SOURCE } from '../../lib/release/rollout-event.ts'
 import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
 import { openAccount } from './account.ts'
 
-const FLEET = 'user = "shop", units = ["shop.service"], health_url = "http://[::1]", signers = "off"'
+const FLEET =
+  'user = "shop", units = ["shop.service"], health_url = "http://[::1]", signers = "off", alarms = ["errors"]'
 const fleets = parseFleets(
   ['staging', 'production']
     .map((name) => `environments.${name}.shop = { tags = { app = "shop", stage = "${name}" }, ${FLEET} }`)
@@ -43,6 +45,11 @@ const send = (environment: string, context?: Record<string, string>) => ({
     : account.arn('ssm', `document/pybundle-${environment}-shop`),
   ...(context && { context }),
 })
+const put = (source: string, type: string) => ({
+  action: 'events:PutEvents',
+  resource: account.arn('events', 'event-bus/default'),
+  context: { 'events:source': [source], 'events:detail-type': [type] },
+})
 const TAGGED = { 'ssm:resourceTag/app': 'shop', 'ssm:resourceTag/stage': 'staging' }
 const decide = (holder: Holder, call: Parameters<typeof account.decide>[1]) =>
   account.decide(HOLDERS[holder], call)
@@ -70,6 +77,16 @@ describe('what code of ours does is allowed to', () => {
   it('rollout: sends the document of a fleet to instances with its tags', async () => {
     expect(await decide('rollout', send('staging'))).toBe('Allowed')
     expect(await decide('rollout', send('staging', TAGGED))).toBe('Allowed')
+  })
+
+  it('rollout: reads how alarms stand', async () => {
+    const resource = account.arn('cloudwatch', 'alarm:errors')
+    expect(await decide('rollout', { action: 'cloudwatch:DescribeAlarms', resource })).toBe('Allowed')
+    expect(await decide('rollout', { action: 'cloudwatch:SetAlarmState', resource })).toMatch(/Denied$/)
+  })
+
+  it.each(['rollout', 'on-upload'] as const)('%s: puts events of ours', async (holder) => {
+    expect(await decide(holder, put(EVENT_SOURCE, EVENT_DETAIL_TYPE))).toBe('Allowed')
   })
 })
 
@@ -101,6 +118,14 @@ describe('nobody but who has to', () => {
     ['uploads code as a function', 'rollout', s3('PutObject', 'staging/shop/code/c.tar.gz', NEW)],
     ['uploads bundles as a function', 'on-upload', s3('PutObject', 'staging/shop/bundles/a.pybundle', NEW)],
   ])('%s: %s', async (_what, holder, call) => {
+    expect(await decide(holder, call)).toMatch(/Denied$/)
+  })
+
+  it.each<[string, Holder, ReturnType<typeof put>]>([
+    ["somebody else's events", 'rollout', put('shop', EVENT_DETAIL_TYPE)],
+    ['events of another kind', 'on-upload', put(EVENT_SOURCE, 'Order Placed')],
+    ['events, as a publisher', 'publisher of staging', put(EVENT_SOURCE, EVENT_DETAIL_TYPE)],
+  ])('puts %s: %s', async (_what, holder, call) => {
     expect(await decide(holder, call)).toMatch(/Denied$/)
   })
 

@@ -97,6 +97,10 @@ describe('the functions', () => {
     )
   })
 
+  it('may read alarms only where an operator has some watched', () => {
+    expect(JSON.stringify(ofType('AWS::IAM::Policy'))).not.toContain('cloudwatch:')
+  })
+
   it('look again when an execution has ended, and every few minutes', () => {
     template.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(5 minutes)' })
     template.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(15 minutes)' })

@@ -23,13 +23,16 @@ TYPES = {
   "timestamp": (datetime, int, float),
   "blob": (bytes, str),
 }
+# By the name in signatures, where that is another one.
+MODELS = {"monitoring": "cloudwatch"}
 loader = botocore.loaders.Loader()
 models = {}
 
 
 def model_of(service):
   if service not in models:
-    models[service] = botocore.model.ServiceModel(loader.load_service_model(service, "service-2"), service)
+    model = loader.load_service_model(MODELS.get(service, service), "service-2")
+    models[service] = botocore.model.ServiceModel(model, service)
   return models[service]
 
 

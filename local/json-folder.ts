@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { writeFileAtomically } from '../atomic-file.ts'
+import { writeFileAtomically } from './atomic-file.ts'
 
 /** Values by id, in memory and as one JSON file each; read back when the local cloud starts again. */
 export class JsonFolder<T> {

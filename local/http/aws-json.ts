@@ -1,6 +1,6 @@
 import type { SendCommand$ } from '@aws-sdk/client-ssm'
-import { fromJson, toJson } from '../http/json-codec.ts'
-import { observed, readBody, type Service, ServiceError } from '../http/service.ts'
+import { fromJson, toJson } from './json-codec.ts'
+import { observed, readBody, type Service, ServiceError } from './service.ts'
 
 /** An operation's schema as an SDK client exports it. */
 type OperationSchema = typeof SendCommand$
@@ -36,7 +36,7 @@ export function agentOperation<Input extends object>(
   return { name, run: async (input, caller) => (await run(input as Input, caller)) as Members }
 }
 
-/** A server for AWS JSON 1.1, with the codec that the SDK's clients use. */
+/** A server for AWS JSON 1.0 and 1.1, with the codec that the SDK's clients use. */
 export function awsJsonService(operations: readonly Operation[]): Service {
   const byName = new Map(operations.map((known) => [known.name, known]))
   return async (request, response) => {
@@ -47,7 +47,7 @@ export function awsJsonService(operations: readonly Operation[]): Service {
       throw new ServiceError(
         400,
         'UnknownOperationException',
-        `The local cloud's SSM has no operation "${name}".`,
+        `The local cloud has no operation "${name}" of that service.`,
       )
     }
     const input = await readInput(found, (await readBody(body)).toString() || '{}')
@@ -56,7 +56,7 @@ export function awsJsonService(operations: readonly Operation[]): Service {
     const output = await observed(request, { operation: name, input }, () =>
       found.run(input, { principal, gone: gone.signal }),
     )
-    response.writeHead(200, { 'content-type': 'application/x-amz-json-1.1' })
+    response.writeHead(200, { 'content-type': headers['content-type'] ?? 'application/x-amz-json-1.1' })
     response.end(writeOutput(found, output))
   }
 }
