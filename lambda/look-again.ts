@@ -1,7 +1,7 @@
 import type { FleetLooker } from '../lib/aws/fleet-looker.ts'
 import type { ObjectStore } from '../lib/aws/object-store.ts'
 import type { RolloutEngine } from '../lib/aws/rollout-engine.ts'
-import { type AppScope, releaseKey, rolloutKey } from '../lib/release/keys.ts'
+import { type AppScope, rolloutKey } from '../lib/release/keys.ts'
 import { decideNext } from '../lib/release/next-request.ts'
 import { endRecord, rolloutRecord, startRecord } from '../lib/release/record.ts'
 import { decideRecovery, touchedTargets } from '../lib/release/recovery.ts'
@@ -11,7 +11,9 @@ import { applySetting, refusedByFreeze } from '../lib/release/settings.ts'
 import { type ExecutionStatus, endLock, type Lock, type State, takeLock } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
 import { pinRelease } from './pin-release.ts'
+import { recordRelease } from './record-release.ts'
 import { askedBy, closeRequest, readRequest, waitingRequests } from './request-store.ts'
+import { refuseExpired } from './retire-releases.ts'
 import { readState, type StoredState, writeState } from './state-store.ts'
 
 export interface Clients {
@@ -92,6 +94,7 @@ async function desiredBy(store: ObjectStore, scope: AppScope, state: State, requ
   if (request.action === 'rollback') {
     const choice = chooseRollback(state, request)
     if ('refusal' in choice) throw new UserError(choice.refusal)
+    await refuseExpired(store, scope, choice.to.release)
     return choice.to
   }
   if (request.action === 'repair') {
@@ -99,7 +102,7 @@ async function desiredBy(store: ObjectStore, scope: AppScope, state: State, requ
     throw new UserError('Nothing has been deployed here yet: there is nothing to repair.')
   }
   const release = await pinRelease(store, request)
-  await store.createOnly(releaseKey(scope, release.release), JSON.stringify(release, null, 1))
+  await recordRelease(store, scope, release)
   return { release: release.release, bundle: release.bundle.digest, code: release.code.digest }
 }
 

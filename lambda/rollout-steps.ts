@@ -3,6 +3,7 @@ import { allowedFailures, type WaveSize } from '../lib/release/fleet.ts'
 import { migratedSince } from '../lib/release/migration.ts'
 import { noTargets, silentAgents, toleratedFailures } from '../lib/release/reasons.ts'
 import { endRecord, type Outcome } from '../lib/release/record.ts'
+import { noteRetirement } from '../lib/release/retention.ts'
 import { endLock, failRelease, type Lock, serveRelease } from '../lib/release/state.ts'
 import { Tally } from '../lib/release/tally.ts'
 import { bringBack } from './bring-back.ts'
@@ -53,7 +54,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       if (!claimed) return undefined
       claim = claimed
       for (const target of claim.silent) tally.failed.add(target)
-      const refusal = claim.online.length === 0 ? noTargets(policy) : undefined
+      const refusal = claim.online.length === 0 ? noTargets(policy) : claim.expired
       const isRecovery = claim.lock.recovery !== undefined
       return { waves: policy.waves, isRecovery, ...(refusal && { refusal }) }
     },
@@ -185,11 +186,13 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       const hasTouched = tally.touched.size > 0
       const isFailure = outcome !== 'done' && !isNobodysFault && !claim.lock.recovery
       const tolerated = outcome === 'done' && failed.length > 0 ? toleratedFailures(failed) : undefined
+      const retirement = await context.step('retire', () => effects.retire())
       await context.step('end', async () => {
         await record((known, now) => endRecord(known, outcome, now, reason ?? tolerated))
         await changeState((state) => {
           const known = isFailure ? failRelease(state, desired.release, hasTouched) : state
-          return endLock({ ...known, failedTargets: failed }, outcome, hasTouched)
+          const kept = noteRetirement(known, retirement)
+          return endLock({ ...kept, failedTargets: failed }, outcome, hasTouched)
         })
       })
     },

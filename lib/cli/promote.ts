@@ -9,6 +9,7 @@ import type { Artifact } from './artifacts.ts'
 import { type AppOptions, type OpenedApp, openApp } from './open-app.ts'
 import { askFor } from './request.ts'
 import { step } from './steps.ts'
+import { isStored } from './stored-artifact.ts'
 
 export interface PromoteOptions extends Omit<AppOptions, 'environment'> {
   from: string
@@ -51,8 +52,7 @@ async function bring(
 ): Promise<Artifact> {
   const key = source.replace(prefixOf(from.scope), prefixOf(to.scope))
   const metadata = { [REQUEST_METADATA]: id, [DIGEST_METADATA]: digest }
-  const stored = await to.store.head(key)
-  if (stored?.metadata[DIGEST_METADATA] !== digest) {
+  if (!(await isStored(to.store, { key, digest }))) {
     await to.store.transfer({ from: from.store, object: { key: source, versionId }, key, metadata })
   }
   return { key, digest }

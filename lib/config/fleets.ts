@@ -39,6 +39,8 @@ export interface FleetConfig {
   maxActivateFailures: FailureLimit
   onFailure: FleetPolicy['onFailure']
   keepReleases: number
+  /** How long the bucket has what is retired still. */
+  retentionDays: number
   prepareSeconds: number
   migrateSeconds: number
   activateSeconds: number
@@ -89,6 +91,7 @@ const fleet = table({
   max_activate_failures: failures().default(0),
   on_failure: z.enum(ON_FAILURE, { error: 'must be "revert" or "stop"' }).default('revert'),
   keep_releases: wholeNumber('releases', { least: 2, most: 100 }).default(5),
+  retention_days: wholeNumber('days', { least: 1, most: 3650 }).default(30),
   prepare_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(900),
   migrate_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(3600),
   activate_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(120),
@@ -167,6 +170,7 @@ function normalize(environment: string, app: string, content: FleetTable): Fleet
     maxActivateFailures: content.max_activate_failures,
     onFailure: content.on_failure,
     keepReleases: content.keep_releases,
+    retentionDays: content.retention_days,
     prepareSeconds: content.prepare_seconds,
     migrateSeconds: content.migrate_seconds,
     activateSeconds: content.activate_seconds,

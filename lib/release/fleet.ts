@@ -30,6 +30,8 @@ export const fleetPolicy = z.object({
   /** Over all waves together. */
   maxActivateFailures: failureLimit,
   onFailure: z.enum(ON_FAILURE),
+  /** On a target, and in the bucket. */
+  keepReleases: z.number().int(),
   /** How long a target may take for each, in seconds. */
   prepareSeconds: z.number().int(),
   migrateSeconds: z.number().int(),

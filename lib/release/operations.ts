@@ -31,8 +31,8 @@ export function mostOperations(policy: PolicyTimes): Record<'prepare' | 'migrate
     // Heeding a cancel, choosing a leader, beginning; and a migration of before is looked for, and has to end first.
     migrate: 3 + phase + 2 * migrationOperations(policy.migrateSeconds, longest),
     waves: policy.waves.length * (1 + phase + bakeOperations(policy.bakeSeconds, check)),
-    // Going back is two phases, where going on is one; two steps before it, and the end.
-    end: 3 + 2 * phase,
+    // Going back is two phases, where going on is one; two steps before it, what is retired, and the end.
+    end: 4 + 2 * phase,
   }
 }
 

@@ -3,7 +3,7 @@ import { ManagedPolicy, PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import type { Bucket } from 'aws-cdk-lib/aws-s3'
 import { Construct } from 'constructs'
 import type { AppScope } from '../release/keys.ts'
-import { acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
+import { ARTIFACTS, acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
 
 export interface AccessPoliciesProps {
   bucket: Bucket
@@ -14,9 +14,15 @@ export interface AccessPoliciesProps {
 
 /** For people to attach: who publishes an app to an environment, who looks on, and the targets. */
 const HOLDERS: Record<string, BucketPaths> = {
-  Publisher: { read: ['*'], write: ['bundles/*', 'code/*', 'requests/*'] },
-  Viewer: { read: ['*'], write: [] },
-  Target: { read: ['bundles/*', 'code/*', 'releases/*', 'state.json'], write: ['reports/*'] },
+  Publisher: {
+    read: ['*'],
+    readVersions: ARTIFACTS,
+    readTags: ARTIFACTS,
+    upload: ARTIFACTS,
+    write: ['requests/*'],
+  },
+  Viewer: { read: ['*'], readVersions: ARTIFACTS },
+  Target: { read: ['releases/*', 'state.json'], readVersions: ARTIFACTS, write: ['reports/*'] },
 }
 
 export class AccessPolicies extends Construct {

@@ -13,7 +13,7 @@ import type { FleetConfig } from '../config/fleets.ts'
 import type { FleetPolicy } from '../release/fleet.ts'
 import { WATCHED_SUFFIXES } from '../release/keys.ts'
 import { executionSeconds } from '../release/operations.ts'
-import { acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
+import { ARTIFACTS, acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
 import { letCommand } from './command-access.ts'
 
 export interface ControlFunctionsProps {
@@ -83,12 +83,20 @@ export class ControlFunctions extends Construct {
 
   private letUse(bucket: Bucket, fleets: readonly FleetConfig[]): void {
     const uses: [NodejsFunction, BucketPaths][] = [
-      [this.onUpload, { read: ['*'], write: ['requests/*', 'releases/*', 'rollouts/*', 'state.json'] }],
+      [
+        this.onUpload,
+        {
+          read: [...ARTIFACTS, 'requests/*', 'releases/*', 'rollouts/*', 'state.json'],
+          readVersions: ARTIFACTS,
+          write: ['requests/*', 'releases/*', 'rollouts/*', 'state.json'],
+        },
+      ],
       [
         this.rollout,
         {
-          read: ['rollouts/*', 'releases/*', 'state.json'],
-          write: ['rollouts/*', 'releases/*', 'state.json'],
+          read: ['requests/*', 'releases/*', 'rollouts/*', 'state.json'],
+          write: ['releases/*', 'rollouts/*', 'state.json'],
+          tagVersions: ARTIFACTS,
         },
       ],
       [this.lookAtFleet, { read: ['fleet.json', 'state.json'], write: ['fleet.json'] }],
@@ -172,7 +180,7 @@ export class ControlFunctions extends Construct {
 
 function policyOf(fleet: FleetConfig): FleetPolicy {
   const { environment, app, tags, waves, bakeSeconds, maxConcurrency } = fleet
-  const { maxPrepareFailures, maxActivateFailures, onFailure } = fleet
+  const { maxPrepareFailures, maxActivateFailures, onFailure, keepReleases } = fleet
   const { prepareSeconds, migrateSeconds, activateSeconds } = fleet
   return {
     environment,
@@ -184,6 +192,7 @@ function policyOf(fleet: FleetConfig): FleetPolicy {
     maxPrepareFailures,
     maxActivateFailures,
     onFailure,
+    keepReleases,
     prepareSeconds,
     migrateSeconds,
     activateSeconds,

@@ -1,4 +1,4 @@
-import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { askingClient, sendingClient } from '../../lambda/ssm-clients.ts'
 import { s3Client } from '../../lib/aws/clients.ts'
 import { objectStore } from '../../lib/aws/object-store.ts'
@@ -76,6 +76,9 @@ export async function openMachineCloud({ directory, policy, ssm }: CloudOptions)
     ssm: { asking: others.ssm, sending: others.sender },
     async put(key: string, body: Uint8Array) {
       await others.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }))
+    },
+    async expire(key: string, versionId: string) {
+      await others.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: key, VersionId: versionId }))
     },
     /** The process that lived is gone, and another one begins once all that had arrived is done. */
     killCaller() {

@@ -15,6 +15,7 @@ export const POLICY: FleetPolicy = {
   maxPrepareFailures: 0,
   maxActivateFailures: 0,
   onFailure: 'revert',
+  keepReleases: 5,
   prepareSeconds: 900,
   migrateSeconds: 3600,
   activateSeconds: 120,

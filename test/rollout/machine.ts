@@ -132,6 +132,8 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
     /** Before its test has ended, for one that has many. */
     close,
     onS3: cloud.onS3,
+    /** As the bucket's lifecycle does with what is tagged. */
+    expire: cloud.expire,
     policy: cloud.policy,
   }
 
