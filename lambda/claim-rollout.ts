@@ -1,10 +1,12 @@
 import { ALL_QUIET, unreadable } from '../lib/release/alarms.ts'
 import { orderTargets } from '../lib/release/fleet.ts'
+import type { AppScope } from '../lib/release/keys.ts'
 import { noTargets } from '../lib/release/reasons.ts'
 import type { End } from '../lib/release/record.ts'
 import { touchedTargets } from '../lib/release/recovery.ts'
 import { type AboutRollout, aboutRollout } from '../lib/release/rollout-event.ts'
 import type { Lock } from '../lib/release/state.ts'
+import { reviveRelease } from './retire-releases.ts'
 import type { Ground, RolloutEffects, RolloutInput } from './rollout-effects.ts'
 
 export interface Refusal {
@@ -31,7 +33,8 @@ export interface Claim {
 }
 
 /** Null when the lock is not this execution's (any more). */
-export async function claimRollout(effects: RolloutEffects, { token }: RolloutInput): Promise<Claim | null> {
+export async function claimRollout(effects: RolloutEffects, input: RolloutInput): Promise<Claim | null> {
+  const { token } = input
   const { lock, desired, current, failedTargets } = await effects.state()
   if (lock?.token !== token || !desired) return null
   const members = await effects.listFleet()
@@ -41,7 +44,10 @@ export async function claimRollout(effects: RolloutEffects, { token }: RolloutIn
   const record = await effects.readRecord()
   const about = aboutRollout(record)
   const watchesAlarms = !lock.isRollback && !lock.isRepair && !lock.recovery
-  const refusal = await refuse(effects, online.length, watchesAlarms)
+  const refusal =
+    (await refuse(effects, online.length, watchesAlarms)) ??
+    // What a dead engine left goes back to what is current, or on to it.
+    (lock.recovery ? undefined : await refuseExpired(effects, input, desired.release))
   if (!refusal && !lock.recovery)
     await effects.tell({ ...about, status: 'begun', targets: members.length - gone.length })
   return {
@@ -69,4 +75,13 @@ async function refuse(
   if (!trouble) return undefined
   const wayOut = `Nothing was touched. Publish again once that is over, or go back: pybundle rollback --environment ${policy.environment}`
   return { outcome: 'refused', reason: `${trouble} ${wayOut}` }
+}
+
+async function refuseExpired(
+  { store }: RolloutEffects,
+  scope: AppScope,
+  release: string,
+): Promise<Refusal | undefined> {
+  const reason = await reviveRelease(store, scope, release)
+  return reason ? { outcome: 'failed', reason } : undefined
 }

@@ -3,7 +3,7 @@ import type { ObjectStore } from '../lib/aws/object-store.ts'
 import type { RolloutEngine } from '../lib/aws/rollout-engine.ts'
 import type { RolloutEvents } from '../lib/aws/rollout-events.ts'
 import type { FleetPolicy } from '../lib/release/fleet.ts'
-import { type AppScope, releaseKey, rolloutKey } from '../lib/release/keys.ts'
+import { type AppScope, rolloutKey } from '../lib/release/keys.ts'
 import { decideNext } from '../lib/release/next-request.ts'
 import { type End, endRecord, type RolloutRecord, rolloutRecord, startRecord } from '../lib/release/record.ts'
 import { decideRecovery, touchedTargets } from '../lib/release/recovery.ts'
@@ -21,7 +21,9 @@ import {
 } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
 import { pinRelease } from './pin-release.ts'
+import { recordRelease } from './record-release.ts'
 import { askedBy, closeRequest, readRequest, waitingRequests } from './request-store.ts'
+import { refuseExpired } from './retire-releases.ts'
 import { refuseUnsigned } from './signed-request.ts'
 import { readState, type StoredState, writeState } from './state-store.ts'
 
@@ -126,6 +128,7 @@ async function desiredBy(store: ObjectStore, scope: AppScope, state: State, requ
   if (request.action === 'rollback') {
     const choice = chooseRollback(state, request)
     if ('refusal' in choice) throw new UserError(choice.refusal)
+    await refuseExpired(store, scope, choice.to.release)
     return choice.to
   }
   if (request.action === 'repair') {
@@ -133,7 +136,7 @@ async function desiredBy(store: ObjectStore, scope: AppScope, state: State, requ
     throw new UserError('Nothing has been deployed here yet: there is nothing to repair.')
   }
   const release = await pinRelease(store, request)
-  await store.createOnly(releaseKey(scope, release.release), JSON.stringify(release, null, 1))
+  await recordRelease(store, scope, release)
   return servedBy(release)
 }
 

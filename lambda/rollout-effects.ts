@@ -9,10 +9,12 @@ import { type FleetPolicy, paceOf } from '../lib/release/fleet.ts'
 import type { AppScope } from '../lib/release/keys.ts'
 import { documentName } from '../lib/release/names.ts'
 import { type Limits, verdictsOf } from '../lib/release/progress.ts'
+import type { Retirement } from '../lib/release/retention.ts'
 import type { ServedRelease, State } from '../lib/release/state.ts'
 import { eventsClient } from './events-client.ts'
 import { functionEnvironment } from './function-environment.ts'
 import { type LookAtAlarms, lookAtAlarms, lookAway } from './look-at-alarms.ts'
+import { retireReleases } from './retire-releases.ts'
 import { readRecord, updateRecord } from './rollout-record.ts'
 import { type ChangeRecord, runPhase } from './run-phase.ts'
 import { askingClient, sendingClient } from './ssm-clients.ts'
@@ -77,6 +79,19 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
       if (stored.state.lock?.token !== input.token) return
       if (!(await writeState(store, input, { ...stored, state: change(stored.state) }))) {
         throw new Error('state.json was changed by somebody else')
+      }
+    },
+
+    /** While the lock is held, nobody asks for anything again. What cannot be tagged now is the next rollout's. */
+    async retire(): Promise<Retirement> {
+      const nothing = { retired: [], revived: [] }
+      try {
+        const { state } = await readState(store, input)
+        if (state.lock?.token !== input.token) return nothing
+        return await retireReleases(store, input, { state, keepReleases: policy.keepReleases })
+      } catch (error) {
+        console.error('nothing was retired', error)
+        return nothing
       }
     },
 

@@ -4,6 +4,7 @@ import { allowedFailures, type WaveSize } from '../lib/release/fleet.ts'
 import { migratedSince } from '../lib/release/migration.ts'
 import { silentAgents, toleratedFailures } from '../lib/release/reasons.ts'
 import { type End, endRecord } from '../lib/release/record.ts'
+import { noteRetirement } from '../lib/release/retention.ts'
 import { endEvent, type RolloutEvent } from '../lib/release/rollout-event.ts'
 import { endLock, failRelease, type Lock, serveRelease } from '../lib/release/state.ts'
 import { Tally } from '../lib/release/tally.ts'
@@ -227,11 +228,13 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       const hasTouched = tally.touched.size > 0
       const isFailure = outcome !== 'done' && !isNobodysFault && !claim.lock.recovery
       const tolerated = outcome === 'done' && failed.length > 0 ? toleratedFailures(failed) : undefined
+      const retirement = await context.step('retire', () => effects.retire())
       await context.step('end', async () => {
         await record((known, now) => endRecord(known, outcome, now, reason ?? tolerated))
         await changeState((state) => {
           const known = isFailure ? failRelease(state, desired.release, hasTouched) : state
-          return endLock({ ...known, failedTargets: failed }, outcome, hasTouched)
+          const kept = noteRetirement(known, retirement)
+          return endLock({ ...kept, failedTargets: failed }, outcome, hasTouched)
         })
         await effects.tell(endEvent(about, outcome, { reason: reason ?? tolerated, isAsked: isNobodysFault }))
       })

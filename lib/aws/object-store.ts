@@ -2,10 +2,12 @@ import type { Readable } from 'node:stream'
 import {
   CopyObjectCommand,
   GetObjectCommand,
+  GetObjectTaggingCommand,
   HeadObjectCommand,
   NoSuchKey,
   NotFound,
   PutObjectCommand,
+  PutObjectTaggingCommand,
   paginateListObjectsV2,
   type S3Client,
   S3ServiceException,
@@ -18,6 +20,8 @@ export interface StoredObject {
   size: number
   lastModified: Date
   metadata: Record<string, string>
+  /** Zero also for who may not read them. */
+  tagCount: number
 }
 
 export interface ListedObject {
@@ -54,6 +58,10 @@ export interface ObjectStore {
   list(prefix: string): Promise<ListedObject[]>
   /** Copies one version within S3, under other metadata; the new object's version. */
   copy(from: ObjectVersion, key: string, metadata: Record<string, string>): Promise<string>
+  /** Undefined when there is no such object. */
+  readTags(key: string, versionId?: string): Promise<Record<string, string> | undefined>
+  /** In place of all tags that the version had; false when there is no such version any more. */
+  writeTags(key: string, versionId: string, tags: Record<string, string>): Promise<boolean>
 }
 
 export function objectStore(s3: S3Client, bucket: string): ObjectStore {
@@ -73,6 +81,7 @@ export function objectStore(s3: S3Client, bucket: string): ObjectStore {
         size: found.ContentLength ?? 0,
         lastModified: found.LastModified ?? new Date(0),
         metadata: found.Metadata ?? {},
+        tagCount: found.TagCount ?? 0,
       }
     },
 
@@ -142,6 +151,18 @@ export function objectStore(s3: S3Client, bucket: string): ObjectStore {
       )
       return copied.VersionId ?? 'null'
     },
+
+    async readTags(key, versionId) {
+      const input = { Bucket: bucket, Key: key, ...(versionId && { VersionId: versionId }) }
+      const found = await orUndefined(s3.send(new GetObjectTaggingCommand(input)))
+      return found && Object.fromEntries((found.TagSet ?? []).map(({ Key, Value }) => [Key, Value ?? '']))
+    },
+
+    async writeTags(key, versionId, tags) {
+      const TagSet = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }))
+      const input = { Bucket: bucket, Key: key, VersionId: versionId, Tagging: { TagSet } }
+      return (await orUndefined(s3.send(new PutObjectTaggingCommand(input)))) !== undefined
+    },
   }
   return store
 }
@@ -151,11 +172,13 @@ async function orUndefined<T>(promise: Promise<T>): Promise<T | undefined> {
     return await promise
   } catch (error) {
     if (error instanceof NoSuchKey || error instanceof NotFound) return undefined
-    if (error instanceof S3ServiceException && error.name === 'NoSuchVersion') return undefined
+    if (error instanceof S3ServiceException && ABSENT.includes(error.name)) return undefined
     throw error
   }
 }
 
+/** An operation on tags has no class for what is not there. */
+const ABSENT = ['NoSuchVersion', 'NoSuchKey']
 const LOST_RACES = ['PreconditionFailed', 'ConditionalRequestConflict', 'NoSuchKey']
 
 function isLostRace(error: unknown): boolean {

@@ -11,6 +11,7 @@ import { type AppOptions, type OpenedApp, openApp } from './open-app.ts'
 import { askFor } from './request.ts'
 import { refuseMissingKey, requireSigned } from './sign-release.ts'
 import { step } from './steps.ts'
+import { isStored } from './stored-artifact.ts'
 
 export interface PromoteOptions extends Omit<AppOptions, 'environment'> {
   from: string
@@ -58,8 +59,7 @@ async function bring(
 ): Promise<Artifact> {
   const key = source.replace(prefixOf(from.scope), prefixOf(to.scope))
   const metadata = { [REQUEST_METADATA]: id, [DIGEST_METADATA]: digest }
-  const stored = await to.store.head(key)
-  if (stored?.metadata[DIGEST_METADATA] !== digest) {
+  if (!(await isStored(to.store, { key, digest }))) {
     await to.store.transfer({ from: from.store, object: { key: source, versionId }, key, metadata })
   }
   return { key, digest }

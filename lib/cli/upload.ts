@@ -3,6 +3,7 @@ import { DIGEST_METADATA, REQUEST_METADATA } from '../release/artifact-metadata.
 import { type Artifact, formatSize } from './artifacts.ts'
 import { similarBundle } from './similar-bundle.ts'
 import { step } from './steps.ts'
+import { isStored } from './stored-artifact.ts'
 
 /** Uploads what is not in the bucket yet. */
 export async function uploadArtifact(
@@ -35,9 +36,4 @@ export async function uploadArtifact(
 function describeSent(sent: number, size: number): string {
   const whole = formatSize(size)
   return sent === size ? whole : `${formatSize(sent)} of ${whole}, the rest is in the bucket already`
-}
-
-async function isStored(store: ArtifactStore, { key, digest, local }: Artifact): Promise<boolean> {
-  const stored = await store.head(key)
-  return stored?.size === local?.size && stored?.metadata[DIGEST_METADATA] === digest
 }

@@ -41,6 +41,8 @@ export interface FleetConfig {
   /** Names of CloudWatch alarms that stop a rollout. */
   alarms: string[]
   keepReleases: number
+  /** How long the bucket has what is retired still. */
+  retentionDays: number
   /** Who is given the stack's policies; others are attached by hand. */
   publishers: Principals
   viewers: Principals
@@ -124,6 +126,7 @@ const fleet = table({
   viewers: principals.default(nobody),
   target_roles: iamNames('role'),
   keep_releases: wholeNumber('releases', { least: 2, most: 100 }).default(5),
+  retention_days: wholeNumber('days', { least: 1, most: 3650 }).default(30),
   prepare_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(900),
   migrate_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(3600),
   activate_seconds: wholeNumber('seconds', { least: 30, most: 172_800 }).default(120),
@@ -205,6 +208,7 @@ function normalize(environment: string, app: string, content: FleetTable): Fleet
     onFailure: content.on_failure,
     alarms: content.alarms,
     keepReleases: content.keep_releases,
+    retentionDays: content.retention_days,
     publishers: content.publishers,
     viewers: content.viewers,
     targetRoles: content.target_roles,

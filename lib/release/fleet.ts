@@ -34,6 +34,8 @@ export const fleetPolicy = z.object({
   onFailure: z.enum(ON_FAILURE),
   /** Of CloudWatch: what rings during a wave or its bake makes the wave fail. */
   alarms: z.array(z.string()),
+  /** On a target, and in the bucket. */
+  keepReleases: z.number().int(),
   /** How long a target may take for each, in seconds. */
   prepareSeconds: z.number().int(),
   migrateSeconds: z.number().int(),

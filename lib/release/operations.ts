@@ -41,8 +41,8 @@ export function mostOperations(policy: PolicyTimes): Record<'prepare' | 'migrate
     migrate: 4 + phase + 2 * migrationOperations(policy.migrateSeconds, longest),
     // Heeding a cancel, and telling.
     waves: policy.waves.length * (2 + phase + unread + bakeOperations(policy.bakeSeconds, check, unread)),
-    // Going back is two phases, where going on is one; two steps before it, and the end.
-    end: 3 + 2 * phase,
+    // Going back is two phases, where going on is one; two steps before it, what is retired, and the end.
+    end: 4 + 2 * phase,
   }
 }
 

@@ -71,6 +71,8 @@ export const state = z.object({
   /** Which rollouts changed the database, the latest first. */
   migrated: z.array(z.object({ release: z.string(), token: z.number().int() })).default([]),
   freeze: freeze.nullable().default(null),
+  /** Releases whose artifacts are not retired, the last asked for first. */
+  kept: z.array(z.string()).default([]),
   /**
    * Why targets may serve different releases: a stop, which catch-up leaves alone until somebody decides, or a way
    * back that did not succeed.
@@ -84,6 +86,8 @@ export type ExecutionStatus = 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' |
 
 const KEPT_RELEASES = 20
 const KEPT_FAILED = 50
+/** Twice what an operator can keep: more only where tagging fails again and again. */
+const KEPT_ARTIFACTS = 200
 
 /** Takes the lock for a request; the token is the rollout's, higher than any before. */
 export function takeLock(
@@ -99,6 +103,7 @@ export function takeLock(
     token,
     desired: { release, bundle, code, request },
     lock: { token, request, execution: executionName(token, request), ...extra },
+    kept: [release, ...state.kept.filter((id) => id !== release)].slice(0, KEPT_ARTIFACTS),
   }
 }
 
@@ -169,5 +174,6 @@ export const EMPTY_STATE: State = {
   migration: null,
   migrated: [],
   freeze: null,
+  kept: [],
   inBetween: null,
 }

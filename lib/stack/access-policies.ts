@@ -3,7 +3,7 @@ import { Group, ManagedPolicy, PolicyStatement, Role, User } from 'aws-cdk-lib/a
 import type { Bucket } from 'aws-cdk-lib/aws-s3'
 import { Construct } from 'constructs'
 import type { FleetConfig, Principals } from '../config/fleets.ts'
-import { acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
+import { ARTIFACTS, acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
 
 export interface AccessPoliciesProps {
   bucket: Bucket
@@ -15,13 +15,20 @@ export interface AccessPoliciesProps {
 /** For people to attach: who publishes an app to an environment, who looks on, and the targets. */
 const HOLDERS: Record<string, Holder> = {
   Publisher: {
-    paths: { read: ['*'], write: ['bundles/*', 'code/*', 'requests/*'] },
+    paths: {
+      read: ['*'],
+      readVersions: ARTIFACTS,
+      readTags: ARTIFACTS,
+      upload: ARTIFACTS,
+      write: ['requests/*'],
+    },
     principalsOf: ({ publishers }) => publishers,
   },
-  Viewer: { paths: { read: ['*'], write: [] }, principalsOf: ({ viewers }) => viewers },
+  Viewer: { paths: { read: ['*'], readVersions: ARTIFACTS }, principalsOf: ({ viewers }) => viewers },
   Target: {
     paths: {
-      read: ['bundles/*', 'code/*', 'requests/*', 'releases/*', 'state.json'],
+      read: ['requests/*', 'releases/*', 'state.json'],
+      readVersions: ARTIFACTS,
       write: ['reports/*'],
     },
     principalsOf: ({ targetRoles: roles }) => ({ roles, users: [], groups: [] }),

@@ -1,8 +1,16 @@
 import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib'
 import { AnyPrincipal, Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Key } from 'aws-cdk-lib/aws-kms'
-import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from 'aws-cdk-lib/aws-s3'
+import {
+  BlockPublicAccess,
+  Bucket,
+  BucketEncryption,
+  type LifecycleRule,
+  ObjectOwnership,
+} from 'aws-cdk-lib/aws-s3'
 import { Construct } from 'constructs'
+import type { FleetConfig } from '../config/fleets.ts'
+import { RETIRED, RETIRED_TAG } from '../release/retention.ts'
 
 /** Folders of each app in each environment whose objects are written once, or over what their writer has read. */
 const REQUESTS = '*/requests/*'
@@ -15,7 +23,7 @@ const RECORDS = ['*/releases/*', '*/rollouts/*']
 export class ArtifactBucket extends Construct {
   readonly bucket: Bucket
 
-  constructor(scope: Construct, id: string) {
+  constructor(scope: Construct, id: string, { fleets }: { fleets: readonly FleetConfig[] }) {
     super(scope, id)
     const encryptionKey = new Key(this, 'Key', {
       description: 'pybundle-deploy: artifacts, releases and records',
@@ -31,7 +39,10 @@ export class ArtifactBucket extends Construct {
       enforceSSL: true,
       minimumTLSVersion: 1.2,
       versioned: true,
-      lifecycleRules: [{ abortIncompleteMultipartUploadAfter: Duration.days(7) }],
+      lifecycleRules: [
+        { abortIncompleteMultipartUploadAfter: Duration.days(7), expiredObjectDeleteMarker: true },
+        ...fleets.flatMap(retention),
+      ],
       removalPolicy: RemovalPolicy.RETAIN,
     })
     this.denyPuts([REQUESTS], ['s3:if-none-match'])
@@ -59,4 +70,17 @@ export class ArtifactBucket extends Construct {
       new PolicyStatement({ effect: Effect.DENY, principals, actions, resources, conditions }),
     )
   }
+}
+
+/**
+ * S3 counts the days of the newest version of a key from its upload, so that a tagged one that is not of today goes at
+ * the next midnight: it is still there as an older version then, for as long as the operator says.
+ */
+function retention({ environment, app, retentionDays }: FleetConfig): LifecycleRule[] {
+  return ['bundles', 'code'].map((folder) => ({
+    prefix: `${environment}/${app}/${folder}/`,
+    tagFilters: { [RETIRED_TAG]: RETIRED },
+    expiration: Duration.days(1),
+    noncurrentVersionExpiration: Duration.days(retentionDays),
+  }))
 }

@@ -14,7 +14,7 @@ import type { FleetPolicy } from '../release/fleet.ts'
 import { WATCHED_SUFFIXES } from '../release/keys.ts'
 import { executionSeconds } from '../release/operations.ts'
 import { letReadAlarms } from './alarm-access.ts'
-import { acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
+import { ARTIFACTS, acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
 import { letCommand } from './command-access.ts'
 import { letTell } from './event-access.ts'
 
@@ -87,12 +87,20 @@ export class ControlFunctions extends Construct {
 
   private letUse(bucket: Bucket, fleets: readonly FleetConfig[]): void {
     const uses: [NodejsFunction, BucketPaths][] = [
-      [this.onUpload, { read: ['*'], write: ['requests/*', 'releases/*', 'rollouts/*', 'state.json'] }],
+      [
+        this.onUpload,
+        {
+          read: [...ARTIFACTS, 'requests/*', 'releases/*', 'rollouts/*', 'state.json'],
+          readVersions: ARTIFACTS,
+          write: ['requests/*', 'releases/*', 'rollouts/*', 'state.json'],
+        },
+      ],
       [
         this.rollout,
         {
-          read: ['rollouts/*', 'releases/*', 'state.json'],
-          write: ['rollouts/*', 'releases/*', 'state.json'],
+          read: ['requests/*', 'releases/*', 'rollouts/*', 'state.json'],
+          write: ['releases/*', 'rollouts/*', 'state.json'],
+          tagVersions: ARTIFACTS,
         },
       ],
       [this.lookAtFleet, { read: ['fleet.json', 'state.json'], write: ['fleet.json'] }],
@@ -176,7 +184,7 @@ export class ControlFunctions extends Construct {
 
 function policyOf(fleet: FleetConfig): FleetPolicy {
   const { environment, app, tags, waves, bakeSeconds, maxConcurrency } = fleet
-  const { maxPrepareFailures, maxActivateFailures, onFailure, alarms } = fleet
+  const { maxPrepareFailures, maxActivateFailures, onFailure, alarms, keepReleases } = fleet
   const { prepareSeconds, migrateSeconds, activateSeconds } = fleet
   return {
     environment,
@@ -190,6 +198,7 @@ function policyOf(fleet: FleetConfig): FleetPolicy {
     maxActivateFailures,
     onFailure,
     alarms,
+    keepReleases,
     prepareSeconds,
     migrateSeconds,
     activateSeconds,

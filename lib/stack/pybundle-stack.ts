@@ -15,7 +15,7 @@ export interface PybundleStackProps extends StackProps {
 export class PybundleStack extends Stack {
   constructor(scope: Construct, id: string, { fleets, ...props }: PybundleStackProps) {
     super(scope, id, props)
-    const { bucket } = new ArtifactBucket(this, 'Artifacts')
+    const { bucket } = new ArtifactBucket(this, 'Artifacts', { fleets })
     new ControlFunctions(this, 'Control', { bucket, fleets })
     const { programs, arns } = new ProgramDocuments(this, 'Program')
     for (const fleet of fleets) {

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { CloudWatchClient, PutMetricAlarmCommand, SetAlarmStateCommand } from '@aws-sdk/client-cloudwatch'
-import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { eventsClient } from '../../lambda/events-client.ts'
 import { askingClient, sendingClient } from '../../lambda/ssm-clients.ts'
 import { s3Client } from '../../lib/aws/clients.ts'
@@ -124,6 +124,9 @@ export async function openMachineCloud({ directory, policy, ssm }: CloudOptions)
     },
     async put(key: string, body: Uint8Array) {
       await others.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }))
+    },
+    async expire(key: string, versionId: string) {
+      await others.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: key, VersionId: versionId }))
     },
     /** The process that lived is gone, and another one begins once all that had arrived is done. */
     killCaller() {

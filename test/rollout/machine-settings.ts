@@ -17,6 +17,7 @@ export const POLICY: FleetPolicy = {
   maxActivateFailures: 0,
   onFailure: 'revert',
   alarms: [],
+  keepReleases: 5,
   prepareSeconds: 900,
   migrateSeconds: 3600,
   activateSeconds: 120,

@@ -139,6 +139,8 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
     onAlarms: cloud.onAlarms,
     setAlarm: (...alarm: Parameters<typeof cloud.setAlarm>) => clock.during(cloud.setAlarm(...alarm)),
     busEvents: cloud.busEvents,
+    /** As the bucket's lifecycle does with what is tagged. */
+    expire: cloud.expire,
     policy: cloud.policy,
   }
 

@@ -64,6 +64,11 @@ function s3Calls(account: Account, operation: string, input: Input, headers: Hea
       return [...write(true), { action: 'kms:Decrypt', resource: account.key }]
     case 'AbortMultipartUpload':
       return [{ action: 's3:AbortMultipartUpload', resource: object, context }]
+    case 'GetObjectTagging':
+    case 'PutObjectTagging': {
+      const action = operation.replace('Object', input.VersionId ? 'ObjectVersion' : 'Object')
+      return [{ action: `s3:${action}`, resource: object, context }]
+    }
     case 'ListObjectsV2':
       return [
         {
