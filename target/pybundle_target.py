@@ -193,18 +193,16 @@ def load_program(target, name):
 
 
 def fetch_document(target, source):
-  """The newest version that is the one: a stack that was updated in mid-rollout has newer ones."""
+  """The newest that is the one: a stack updated in mid-rollout has newer ones."""
   name, version = source["document"], "$LATEST"
   target.report.say("fetching document %s" % name)
-  for _ in range(20):
+  while version != "0":
     document = target.aws.ask_ssm("GetDocument", Name=name, DocumentVersion=version)
     lines = json.loads(document["Content"])["mainSteps"][0]["inputs"]["runCommand"]
     text = "".join(line + "\n" for line in lines[1:-1]).encode()  # they stand between `cat <<X` and `X`
     if sha256_of(text) == source["sha256"]:
       return text
     version = str(int(document["DocumentVersion"]) - 1)
-    if version == "0":
-      break
   raise Failed('document "%s" is not what this one names: its sha256 differs' % name)
 
 
@@ -590,8 +588,11 @@ class Target:
 
   def heed(self, command):
     """A target that was stopped runs old commands when it starts: the token tells which are over."""
-    if self.memory["environment"] not in (None, self.environment):
-      raise Refused('this target is of the environment "%s"' % self.memory["environment"])
+    known = self.memory["environment"]
+    if known not in (None, self.environment):
+      raise Refused('this target is of the environment "%s"' % known)
+    if not known:
+      self.read_state()  # a role reads that of its own environment only
     token = self.memory["token"]
     if command.action != "catch-up" and command.token < token:
       raise Refused("token %d is older than %d: its rollout is over" % (command.token, token))

@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -42,7 +43,9 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'pybundle-environment-'))
   home = join(folder, 'root/opt/pybundle/guestbook')
   mkdirSync(join(folder, 'root'))
-  // Through what every target does when it joins, it knows whose it is.
+  mkdirSync(join(home, 'state'), { recursive: true, mode: 0o700 })
+  writeFileSync(join(home, 'state/target.json'), JSON.stringify({ environment: 'staging' }))
+  // The first command lays out the rest.
   await tell('staging', 'revert')
   mkdirSync(join(home, 'releases', RELEASE))
   symlinkSync(`releases/${RELEASE}`, join(home, 'current'))
