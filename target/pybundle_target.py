@@ -11,9 +11,9 @@ again. Root never runs what was uploaded: that is for the app's user. In <base>/
   current           -> releases/<id>, switched by one rename
   log/  state/  tmp/
 
-Who may have asked for a release is in pybundle_verify.py, how it is prepared in pybundle_prepare.py, how its
-migration runs in pybundle_migrate.py: contents of other documents, whose sha256 this one names, as together
-they are larger than what SSM takes as one.
+Whether a release was signed for is in pybundle_verify.py, how it is prepared in pybundle_prepare.py, how its
+migration runs in pybundle_migrate.py: contents of other documents, whose sha256 this one names, as SSM takes no
+document that holds them all.
 """
 import contextlib
 import datetime
@@ -121,7 +121,7 @@ def revert(target, command):
   """Puts the previous release back in the place of the named one."""
   with target.locked(command):
     if target.memory["release"] == command.release:
-      refuse_replay(target, command.release, 1)  # going back again would reach whatever was good here
+      refuse_replay(target, command.release, 1)  # going back again reaches whatever was good
       return done("serves %s again" % (put_previous_back(target, command.release) or "nothing"))
     if not target.memory["proven"]:  # an earlier revert was killed
       serve(target, target.memory["release"], target.memory["left"])
@@ -163,7 +163,7 @@ def done(reason):
 
 
 def refuse_replay(target, id, accepted=2):
-  """Prepared once is not enough: it is what was signed last or, where two are accepted, what that replaced."""
+  """Prepared once is not enough: it is what was signed last or, of two, what that replaced."""
   if target.config["signers"] and target.memory["serials"].get(id) not in target.memory["accepted"][:accepted]:
     raise Refused("release %s is not what was signed last" % id)
 
@@ -193,16 +193,16 @@ def load_program(target, name):
 
 
 def fetch_document(target, source):
-  """The newest version that is the one: a stack that was updated in mid-rollout has newer ones."""
+  """The newest that is the one: a stack updated in mid-rollout has newer ones."""
   name, version = source["document"], "$LATEST"
   target.report.say("fetching document %s" % name)
-  for _ in range(9):
+  while version != "0":
     document = target.aws.ask_ssm("GetDocument", Name=name, DocumentVersion=version)
     lines = json.loads(document["Content"])["mainSteps"][0]["inputs"]["runCommand"]
     text = "".join(line + "\n" for line in lines[1:-1]).encode()  # they stand between `cat <<X` and `X`
     if sha256_of(text) == source["sha256"]:
       return text
-    version = str(int(document["DocumentVersion"]) - 1 or 1)
+    version = str(int(document["DocumentVersion"]) - 1)
   raise Failed('document "%s" is not what this one names: its sha256 differs' % name)
 
 
@@ -507,7 +507,7 @@ MARKER, READY = MARKERS = (".pybundle-release.json", ".ready")
 class Target:
   # `release` is what was last switched to; `good` has proved healthy, the newest first.
   # `left`: the release that is being gone back from, until the other has proved healthy.
-  # `accepted`: the highest serial that was signed for this target, and the one that it replaces; `serials` of releases.
+  # `accepted`: the highest serial that was signed, and the one that it replaces; `serials`: of releases.
   MEMORY = dict(environment=None, token=0, release=None, proven=True, left=None, good=[], accepted=[], serials={})
 
   def __init__(self, config, report):
@@ -590,8 +590,11 @@ class Target:
 
   def heed(self, command):
     """A target that was stopped runs old commands when it starts: the token tells which are over."""
-    if self.memory["environment"] not in (None, self.environment):
-      raise Refused('this target is of the environment "%s"' % self.memory["environment"])
+    known = self.memory["environment"]
+    if known not in (None, self.environment):
+      raise Refused('this target is of the environment "%s"' % known)
+    if not known:
+      self.read_state()  # a role reads that of its own environment only
     token = self.memory["token"]
     if command.action != "catch-up" and command.token < token:
       raise Refused("token %d is older than %d: its rollout is over" % (command.token, token))

@@ -23,6 +23,9 @@ export type BucketPaths = Readonly<Partial<Record<Use, readonly string[]>>>
 /** What is told apart by its version: an overwritten key changes nothing. */
 export const ARTIFACTS = ['bundles/*', 'code/*'] as const
 
+/** IAM's policies end at 6,144 characters, and CDK divides them between statements only. */
+const SCOPES_PER_STATEMENT = 5
+
 /** What a principal may do in the bucket, for the apps and environments it is meant for and no other. */
 export function bucketStatements(
   bucket: IBucket,
@@ -30,6 +33,19 @@ export function bucketStatements(
   paths: BucketPaths,
 ): PolicyStatement[] {
   const writes = [...(paths.write ?? []), ...(paths.upload ?? [])].length > 0
+  const parts = scopes.flatMap((_, index) =>
+    index % SCOPES_PER_STATEMENT === 0 ? [scopes.slice(index, index + SCOPES_PER_STATEMENT)] : [],
+  )
+  return [
+    ...parts.flatMap((part) => statementsFor(bucket, part, paths)),
+    new PolicyStatement({
+      actions: ['kms:Decrypt', ...(writes ? ['kms:GenerateDataKey'] : [])],
+      resources: [bucket.encryptionKey?.keyArn ?? '*'],
+    }),
+  ]
+}
+
+function statementsFor(bucket: IBucket, scopes: readonly AppScope[], paths: BucketPaths): PolicyStatement[] {
   return [
     ...usesOf(paths).map(([use, below]) => {
       const resources = pathsOf(scopes, below).map((path) => bucket.arnForObjects(path))
@@ -40,10 +56,6 @@ export function bucketStatements(
       actions: ['s3:ListBucket'],
       resources: [bucket.bucketArn],
       conditions: { StringLike: { 's3:prefix': pathsOf(scopes, ['*']) } },
-    }),
-    new PolicyStatement({
-      actions: ['kms:Decrypt', ...(writes ? ['kms:GenerateDataKey'] : [])],
-      resources: [bucket.encryptionKey?.keyArn ?? '*'],
     }),
   ]
 }

@@ -14,7 +14,8 @@ export interface PybundleStackProps extends StackProps {
 /** One stack for all apps and environments of `fleets.toml`. */
 export class PybundleStack extends Stack {
   constructor(scope: Construct, id: string, { fleets, ...props }: PybundleStackProps) {
-    super(scope, id, props)
+    // The spaces would be a quarter of it, and 1 MB is all that CloudFormation takes.
+    super(scope, id, { suppressTemplateIndentation: true, ...props })
     const { bucket } = new ArtifactBucket(this, 'Artifacts', { fleets })
     new ControlFunctions(this, 'Control', { bucket, fleets })
     const { programs, arns } = new ProgramDocuments(this, 'Program')

@@ -61,6 +61,8 @@ export function openAccount({ Resources }: Pick<Template, 'Resources'>, stackNam
     bucket: bucket?.arn ?? '',
     key: key?.arn ?? '',
     arn: (service: string, resource: string) => `arn:aws:${service}:${REGION}:${ACCOUNT}:${resource}`,
+    /** The resources of a type, with names in the place of references. */
+    ofType,
     /** Each action that a policy of the stack names. */
     actions: [...policies, ...managed, ...(bucketPolicy ? [bucketPolicy] : [])].flatMap(({ properties }) =>
       properties.PolicyDocument.Statement.flatMap(({ Action }) => Action),

@@ -1,4 +1,4 @@
-import { appendFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, rmSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { findPython } from '../../lib/bundle/find-python.ts'
 import { sha256 } from '../../lib/release/digest.ts'
@@ -125,6 +125,14 @@ describe('fetching', () => {
     const key = `the-bucket/staging/guestbook/releases/${release.id}.json`
     expect(verdict).toMatchObject({ outcome: 'failed', reason: `S3 refused "${key}": ${said}` })
     expect(workshop.bucket.fetched).toHaveLength(before + 1)
+  })
+
+  it('takes a new target for no environment whose state its role may not read', async () => {
+    const newcomer = await workshop.newTarget()
+    workshop.bucket.faults.push('denied')
+    const { verdict } = await newcomer.run('revert', await publish('of another environment'), { token: 99 })
+    expect(verdict).toMatchObject({ outcome: 'failed', reason: expect.stringContaining('403 AccessDenied') })
+    expect(existsSync(newcomer.path('state', 'target.json'))).toBe(false)
   })
 
   describe.each(PROGRAM_PARTS)('the part of its program to %s', (part) => {
