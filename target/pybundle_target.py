@@ -12,8 +12,8 @@ again. Root never runs what was uploaded: that is for the app's user. In <base>/
   log/  state/  tmp/
 
 Whether a release was signed for is in pybundle_verify.py, how it is prepared in pybundle_prepare.py, how its
-migration runs in pybundle_migrate.py: contents of other documents, whose sha256 this one names, as SSM takes no
-document that holds them all.
+migration runs in pybundle_migrate.py: contents of other documents, whose sha256 this one names. SSM takes none
+that holds them all.
 """
 import contextlib
 import datetime
