@@ -170,6 +170,7 @@ function openParts({ stack, directory, credentials, sandbox, deliver, endpointUr
 function toAssociation(given: LocalStack['associations'][number]) {
   return {
     documentName: given.Name,
+    documentVersion: given.DocumentVersion,
     associationName: given.AssociationName,
     parameters: given.Parameters,
     targets: given.Targets,

@@ -57,6 +57,7 @@ export const document = z.object({
 export const association = z.object({
   Name: z.string(),
   AssociationName: z.string().optional(),
+  DocumentVersion: z.string().optional(),
   Parameters: z.record(z.string(), z.array(z.string())).default({}),
   Targets: z.array(z.object({ Key: z.string(), Values: z.array(z.string()) })),
   ScheduleExpression: z.string().optional(),
