@@ -12,17 +12,22 @@ export interface AccessPoliciesProps {
   programDocumentArns: readonly string[]
 }
 
+/** The role session of an instance is that instance: of all keys that say so, this one is whole in a path. */
+const OWN_REPORTS = `reports/$\{ec2:SourceInstanceARN}/*`
+
+const RECORDS = ['requests/*', 'releases/*', 'rollouts/*', 'fleet.json', 'state.json']
+
 /** For people to attach: who publishes an app to an environment, who looks on, and the targets. */
 const HOLDERS: Record<string, BucketPaths> = {
   Publisher: {
-    read: ['*'],
+    read: [...ARTIFACTS, ...RECORDS, 'reports/*'],
     readVersions: ARTIFACTS,
     readTags: ARTIFACTS,
     upload: ARTIFACTS,
     write: ['requests/*'],
   },
   Viewer: { read: ['*'], readVersions: ARTIFACTS },
-  Target: { read: ['releases/*', 'state.json'], readVersions: ARTIFACTS, write: ['reports/*'] },
+  Target: { read: ['releases/*', 'state.json'], readVersions: ARTIFACTS, write: [OWN_REPORTS] },
 }
 
 export class AccessPolicies extends Construct {

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
+import { ArnFormat, Stack } from 'aws-cdk-lib'
 import { CfnAssociation, CfnDocument } from 'aws-cdk-lib/aws-ssm'
 import { Construct } from 'constructs'
 import type { FleetConfig } from '../config/fleets.ts'
 import { PARAMETERS } from '../release/command.ts'
 import { sha256 } from '../release/digest.ts'
 import { commandSeconds } from '../release/fleet.ts'
+import { reportsFolder } from '../release/keys.ts'
 import { documentName } from '../release/names.ts'
 import type { PinnedPrograms } from './program-documents.ts'
 
@@ -39,7 +41,12 @@ export class TargetDocument extends Construct {
       updateMethod: 'NewVersion',
       // The document has no version of its own to ask for: its content names it.
       versionName: `content-${sha256([PROGRAM, ...parts, JSON.stringify(targetSettings(fleet))].join('\0')).slice(0, 16)}`,
-      content: documentContent(fleet, { ...settings, bucket: bucketName, region }),
+      content: documentContent(fleet, {
+        ...settings,
+        bucket: bucketName,
+        region,
+        reports: this.#reports(fleet),
+      }),
     })
     new CfnAssociation(this, 'CatchUp', {
       name: document.ref,
@@ -50,6 +57,12 @@ export class TargetDocument extends Construct {
       maxConcurrency: '50',
       maxErrors: '100%',
     })
+  }
+
+  /** Followed by the instance's own id, what each may write to: see the policy of targets. */
+  #reports(fleet: FleetConfig): string {
+    const instances = { service: 'ec2', resource: 'instance', arnFormat: ArnFormat.NO_RESOURCE_NAME }
+    return reportsFolder(fleet, Stack.of(this).formatArn(instances))
   }
 }
 

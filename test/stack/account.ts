@@ -22,10 +22,19 @@ export interface Call {
   context?: Record<string, string>
 }
 
+interface Statement {
+  Effect: string
+  Action: string | string[]
+  Resource: string | string[]
+}
+
 interface Policy {
-  PolicyDocument: { Statement: { Action: string | string[] }[] }
+  PolicyDocument: { Statement: Statement[] }
   Roles?: string[]
 }
+
+/** An action that a policy grants, and the pattern of what it may be done to. */
+export type Grant = Pick<Call, 'action' | 'resource'>
 
 interface Role {
   ManagedPolicyArns?: string[]
@@ -37,6 +46,15 @@ export function openAccount({ Resources }: Pick<Template, 'Resources'>, stackNam
   const resources = new Map(
     Object.entries(Resources).map(([id, resource]) => [id, nameResource(id, resource, place)]),
   )
+  // What CloudFormation gives for an alias is its ARN.
+  for (const [id, { Type, Properties = {} }] of Object.entries(Resources)) {
+    const { FunctionName, Name } = resolve(Properties, { resources, pseudo: PSEUDO }) as Record<
+      string,
+      string
+    >
+    const ref = `arn:aws:lambda:${REGION}:${ACCOUNT}:function:${FunctionName}:${Name}`
+    if (Type === 'AWS::Lambda::Alias') resources.set(id, { ref, attributes: {} })
+  }
   const ofType = <Properties>(type: string) =>
     Object.entries(Resources)
       .filter(([, resource]) => resource.Type === type)
@@ -61,6 +79,10 @@ export function openAccount({ Resources }: Pick<Template, 'Resources'>, stackNam
     bucket: bucket?.arn ?? '',
     key: key?.arn ?? '',
     arn: (service: string, resource: string) => `arn:aws:${service}:${REGION}:${ACCOUNT}:${resource}`,
+    /** What a request says that is made with the role of an instance. */
+    sourceInstance: (id: string) => ({
+      'ec2:SourceInstanceARN': `arn:aws:ec2:${REGION}:${ACCOUNT}:instance/${id}`,
+    }),
     /** Each action that a policy of the stack names. */
     actions: [...policies, ...managed, ...(bucketPolicy ? [bucketPolicy] : [])].flatMap(({ properties }) =>
       properties.PolicyDocument.Statement.flatMap(({ Action }) => Action),
@@ -108,6 +130,24 @@ export function openAccount({ Resources }: Pick<Template, 'Resources'>, stackNam
       return result.overallResult
     },
   }
+}
+
+/** Each pair of action and resource that policies grant. */
+export function grantsOf(held: readonly object[]): Grant[] {
+  return (held as Policy['PolicyDocument'][])
+    .flatMap(({ Statement }) => Statement)
+    .filter(({ Effect }) => Effect === 'Allow')
+    .flatMap(({ Action, Resource }) =>
+      [Action].flat().flatMap((action) => [Resource].flat().map((resource) => ({ action, resource }))),
+    )
+}
+
+export function isUse(grant: Grant, { action, resource, context }: Call): boolean {
+  const pattern = grant.resource
+    .replace(/\$\{(.+?)\}/g, (_, key) => context?.[key] ?? '')
+    .replace(/[.?+^$()|[\]{}\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+  return grant.action === action && new RegExp(`^${pattern}$`).test(resource)
 }
 
 export type Account = ReturnType<typeof openAccount>
