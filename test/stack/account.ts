@@ -79,6 +79,8 @@ export function openAccount({ Resources }: Pick<Template, 'Resources'>, stackNam
     bucket: bucket?.arn ?? '',
     key: key?.arn ?? '',
     arn: (service: string, resource: string) => `arn:aws:${service}:${REGION}:${ACCOUNT}:${resource}`,
+    functionArn: (id: string) =>
+      ofType('AWS::Lambda::Function').find((lambda) => lambda.id.startsWith(id))?.arn ?? '',
     /** What a request says that is made with the role of an instance. */
     sourceInstance: (id: string) => ({
       'ec2:SourceInstanceARN': `arn:aws:ec2:${REGION}:${ACCOUNT}:instance/${id}`,
