@@ -12,10 +12,14 @@ try {
   const fleets = parseFleets(readFileSync(FLEETS_FILE, 'utf8'), FLEETS_FILE)
   new PybundleStack(app, 'Pybundle', {
     fleets,
+    deployedTo: process.env.CDK_DEFAULT_REGION ?? process.env.AWS_REGION,
     description: 'pybundle-deploy: offline deploys of Python apps',
   })
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
-  app.synth()
+  const { stacks } = app.synth()
+  const warnings = stacks.flatMap(({ messages }) => messages).filter(({ level }) => level === 'warning')
+  // The CDK's own command line tells them itself.
+  if (!process.env.CDK_CLI_VERSION) for (const { entry } of warnings) console.error(`Warning: ${entry.data}`)
 } catch (error) {
   if (!(error instanceof UserError)) throw error
   console.error(error.message)

@@ -54,6 +54,7 @@ export interface Cloud {
   stop(): Promise<void>
 }
 
+const DAY = 86_400_000
 const PLACE = { region: 'us-east-1', account: '123456789012' }
 
 export async function startCloud(options: CloudOptions): Promise<Cloud> {
@@ -72,7 +73,10 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     deliver,
     endpointUrl: () => url,
   })
-  for (const { name, isVersioned } of stack.buckets) await s3.createBucket(name, { versioned: isVersioned })
+  for (const { name, isVersioned, lifecycle } of stack.buckets)
+    await s3.createBucket(name, { versioned: isVersioned, lifecycle })
+  s3.applyLifecycle(new Date())
+  const daily = setInterval(() => s3.applyLifecycle(new Date()), DAY).unref()
 
   const events = eventsService(PLACE, bus.put)
   const services = { s3, lambda: lambda.service, events, monitoring: alarms.service, ...ssm.services }
@@ -84,6 +88,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   )
   url = endpoint.url
   const stop = async () => {
+    clearInterval(daily)
     bus.close()
     await Promise.all([fleets.stop(), lambda.close()])
     ssm.close()

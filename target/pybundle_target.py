@@ -1184,7 +1184,7 @@ def send_logs(target, command):
       parts.append(b"==> %s <==\n%s" % (path.name.encode(), log.read()))
   name = re.sub(r"[^\w.-]", "-", target.name)
   at = now().strftime("%Y%m%dT%H%M%S%fZ")
-  key = "%s/%s/reports/%s/%s-%s.log" % (target.environment, target.app, name, at, command.action)
+  key = "%s/%s/%s-%s.log" % (target.config["reports"], name, at, command.action)
   with contextlib.suppress(Failed, OSError):
     target.bucket.create(key, b"\n".join(parts))
     return {"report": key}

@@ -38,7 +38,8 @@ export const requestKey = (scope: AppScope, id: string) => `${requestsPrefix(sco
 export const releaseKey = (scope: AppScope, id: string) => `${scopePrefix(scope)}releases/${id}.json`
 export const rolloutsPrefix = (scope: AppScope) => `${scopePrefix(scope)}rollouts/`
 export const rolloutKey = (scope: AppScope, requestId: string) => `${rolloutsPrefix(scope)}${requestId}.json`
-export const reportsPrefix = (scope: AppScope, target: string) => `${scopePrefix(scope)}reports/${target}/`
+/** Of a target, by the ARN of its instance: of its name IAM makes no path. */
+export const reportsFolder = (scope: AppScope, arn: string) => `${scopePrefix(scope)}reports/${arn}`
 export const fleetKey = (scope: AppScope) => `${scopePrefix(scope)}fleet.json`
 export const stateKey = (scope: AppScope) => `${scopePrefix(scope)}state.json`
 

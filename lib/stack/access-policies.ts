@@ -12,11 +12,16 @@ export interface AccessPoliciesProps {
   programDocumentArns: readonly string[]
 }
 
+/** The role session of an instance is that instance: of all keys that say so, this one is whole in a path. */
+const OWN_REPORTS = `reports/$\{ec2:SourceInstanceARN}/*`
+
+const RECORDS = ['requests/*', 'releases/*', 'rollouts/*', 'fleet.json', 'state.json']
+
 /** For people to attach: who publishes an app to an environment, who looks on, and the targets. */
 const HOLDERS: Record<string, Holder> = {
   Publisher: {
     paths: {
-      read: ['*'],
+      read: [...ARTIFACTS, ...RECORDS, 'reports/*'],
       readVersions: ARTIFACTS,
       readTags: ARTIFACTS,
       upload: ARTIFACTS,
@@ -29,7 +34,7 @@ const HOLDERS: Record<string, Holder> = {
     paths: {
       read: ['requests/*', 'releases/*', 'state.json'],
       readVersions: ARTIFACTS,
-      write: ['reports/*'],
+      write: [OWN_REPORTS],
     },
     principalsOf: ({ targetRoles: roles }) => ({ roles, users: [], groups: [] }),
   },

@@ -14,6 +14,7 @@ import { RETIRED, RETIRED_TAG } from '../release/retention.ts'
 
 /** Folders of each app in each environment whose objects are written once, or over what their writer has read. */
 const REQUESTS = '*/requests/*'
+const REPORTS = '*/reports/*'
 const RECORDS = ['*/releases/*', '*/rollouts/*']
 
 /**
@@ -45,7 +46,7 @@ export class ArtifactBucket extends Construct {
       ],
       removalPolicy: RemovalPolicy.RETAIN,
     })
-    this.denyPuts([REQUESTS], ['s3:if-none-match'])
+    this.denyPuts([REQUESTS, REPORTS], ['s3:if-none-match'])
     this.denyPuts(RECORDS, ['s3:if-none-match', 's3:if-match'])
     this.deny(['s3:DeleteObject', 's3:DeleteObjectVersion'], [REQUESTS, ...RECORDS])
     Validations.of(this.bucket).acknowledge({

@@ -71,7 +71,7 @@ export function acknowledgeBucketPaths(
   const all = usesOf(paths).flatMap(([, below]) => pathsOf(scopes, below))
   for (const path of new Set(all.filter((name) => name.includes('*')))) {
     Validations.of(holder).acknowledge({
-      id: `AwsSolutions-IAM5[Resource::<${logicalId}.Arn>/${path}]`,
+      id: `AwsSolutions-IAM5[Resource::<${logicalId}.Arn>/${path.replace(/\$\{(.+)\}/, '<$1>')}]`,
       reason: 'Objects of one folder of one app in one environment: their names are made at each publish.',
     })
   }

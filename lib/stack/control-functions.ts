@@ -2,7 +2,7 @@ import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib'
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events'
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets'
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
-import { Alias, Architecture, type CfnFunction, Runtime } from 'aws-cdk-lib/aws-lambda'
+import { Alias, Architecture, Runtime } from 'aws-cdk-lib/aws-lambda'
 import { NodejsFunction, type NodejsFunctionProps } from 'aws-cdk-lib/aws-lambda-nodejs'
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { Bucket } from 'aws-cdk-lib/aws-s3'
@@ -116,14 +116,11 @@ export class ControlFunctions extends Construct {
     this.onUpload.addEnvironment('ROLLOUT_FUNCTION', this.rollout.functionName)
     this.onUpload.addEnvironment('ROLLOUT_ALIAS', ALIAS)
     this.onUpload.addEnvironment('FLEET_FUNCTION', this.lookAtFleet.functionName)
-    this.rolloutAlias.grantInvoke(this.onUpload)
-    this.lookAtFleet.grantInvoke(this.onUpload)
-    this.onUpload.addToRolePolicy(
-      new PolicyStatement({
-        actions: ['lambda:ListDurableExecutionsByFunction'],
-        resources: [this.rollout.functionArn, `${this.rollout.functionArn}:*`],
-      }),
-    )
+    const allow = (action: string, resource: string) =>
+      this.onUpload.addToRolePolicy(new PolicyStatement({ actions: [action], resources: [resource] }))
+    allow('lambda:InvokeFunction', this.rolloutAlias.functionArn)
+    allow('lambda:InvokeFunction', this.lookAtFleet.functionArn)
+    allow('lambda:ListDurableExecutionsByFunction', this.rollout.functionArn)
   }
 
   /** Uploads say that there is something to do; ended executions and the clock catch what an event missed. */
@@ -157,9 +154,6 @@ export class ControlFunctions extends Construct {
       Validations.of(holder).acknowledge({ id: `AwsSolutions-${id}`, reason })
     const managed = (name: string) =>
       `IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/${name}]`
-    const invoked = (lambda: NodejsFunction) =>
-      `IAM5[Resource::<${Stack.of(this).resolve((lambda.node.defaultChild as CfnFunction).logicalId)}.Arn>:*]`
-
     because(
       this.rollout,
       managed('AWSLambdaBasicDurableExecutionRolePolicy'),
@@ -168,12 +162,6 @@ export class ControlFunctions extends Construct {
     for (const lambda of [this.onUpload, this.lookAtFleet]) {
       because(lambda, managed('AWSLambdaBasicExecutionRole'), 'Its logs only.')
     }
-    because(this.onUpload, invoked(this.lookAtFleet), 'That function and its versions.')
-    because(
-      this.onUpload,
-      invoked(this.rollout),
-      'Executions belong to versions of the function, old ones included.',
-    )
     const notifications = Stack.of(this).node.children.find(({ node }) =>
       node.id.startsWith('BucketNotifications'),
     )

@@ -5,17 +5,21 @@ import { AccessPolicies } from './access-policies.ts'
 import { ArtifactBucket } from './artifact-bucket.ts'
 import { ControlFunctions } from './control-functions.ts'
 import { ProgramDocuments } from './program-documents.ts'
+import { warnOfRegion } from './region-warning.ts'
 import { TargetDocument } from './target-document.ts'
 
 export interface PybundleStackProps extends StackProps {
   fleets: readonly FleetConfig[]
+  /** The region of whoever synthesizes it; the template is bound to none. */
+  deployedTo?: string | undefined
 }
 
 /** One stack for all apps and environments of `fleets.toml`. */
 export class PybundleStack extends Stack {
-  constructor(scope: Construct, id: string, { fleets, ...props }: PybundleStackProps) {
+  constructor(scope: Construct, id: string, { fleets, deployedTo, ...props }: PybundleStackProps) {
     // The spaces would be a quarter of it, and 1 MB is all that CloudFormation takes.
     super(scope, id, { suppressTemplateIndentation: true, ...props })
+    warnOfRegion(this, deployedTo)
     const { bucket } = new ArtifactBucket(this, 'Artifacts', { fleets })
     new ControlFunctions(this, 'Control', { bucket, fleets })
     const { programs, arns } = new ProgramDocuments(this, 'Program')

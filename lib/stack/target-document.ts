@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs'
-import { Stack } from 'aws-cdk-lib'
+import { ArnFormat, Stack } from 'aws-cdk-lib'
 import { CfnAssociation, CfnDocument } from 'aws-cdk-lib/aws-ssm'
 import { Construct } from 'constructs'
 import type { FleetConfig } from '../config/fleets.ts'
 import { PARAMETERS } from '../release/command.ts'
 import { sha256 } from '../release/digest.ts'
 import { commandSeconds } from '../release/fleet.ts'
+import { reportsFolder } from '../release/keys.ts'
 import { documentName } from '../release/names.ts'
 import type { PinnedPrograms } from './program-documents.ts'
 
@@ -30,7 +31,13 @@ export class TargetDocument extends Construct {
   constructor(scope: Construct, id: string, { fleet, bucketName, region, programs }: TargetDocumentProps) {
     super(scope, id)
     this.name = documentName(fleet.environment, fleet.app)
-    const content = documentContent(fleet, { ...targetSettings(fleet), programs, bucket: bucketName, region })
+    const content = documentContent(fleet, {
+      ...targetSettings(fleet),
+      programs,
+      bucket: bucketName,
+      region,
+      reports: this.#reports(fleet),
+    })
     const digest = sha256(JSON.stringify(Stack.of(this).resolve(content))).slice(0, 16)
     const document = new CfnDocument(this, 'Document', {
       name: this.name,
@@ -54,6 +61,12 @@ export class TargetDocument extends Construct {
       maxConcurrency: '50',
       maxErrors: '100%',
     })
+  }
+
+  /** Followed by the instance's own id, what each may write to: see the policy of targets. */
+  #reports(fleet: FleetConfig): string {
+    const instances = { service: 'ec2', resource: 'instance', arnFormat: ArnFormat.NO_RESOURCE_NAME }
+    return reportsFolder(fleet, Stack.of(this).formatArn(instances))
   }
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
+import type { LifecycleRule } from '@aws-sdk/client-s3'
 import { observed, readBody, type Service, ServiceError, type SignedRequest } from '../http/service.ts'
 import { Buckets } from './buckets.ts'
 import type { Call, ObjectCreated } from './call.ts'
@@ -8,6 +9,7 @@ import { announcedChecksum, checkAnnounced, checkContentMd5, startChecksum } fro
 import { invalidRequest } from './errors.ts'
 import { HANDLERS } from './handlers.ts'
 import { readDocument, readParameters } from './input.ts'
+import { applyLifecycle, writeLifecycle } from './lifecycle.ts'
 import { matchOperation, type Operation, readAddress } from './operation.ts'
 import { writeError, writeOutput } from './output.ts'
 import { payloadOf } from './schema.ts'
@@ -24,8 +26,15 @@ export interface S3Options {
 }
 
 export interface S3Service extends Service {
-  /** Leaves a bucket that is there already as it is. */
-  createBucket(name: string, options?: { versioned?: boolean }): Promise<void>
+  /** Leaves what a bucket holds that is there already as it is. */
+  createBucket(name: string, options?: BucketOptions): Promise<void>
+  /** As S3 does by itself once a day. */
+  applyLifecycle(now: Date): void
+}
+
+export interface BucketOptions {
+  versioned?: boolean
+  lifecycle?: readonly LifecycleRule[]
 }
 
 /** S3, spoken in path style, with its objects below a directory. Who may do what is not decided here. */
@@ -40,9 +49,13 @@ export function createS3Service(options: S3Options): S3Service {
   return Object.assign(serve, {
     refuse: (response: ServerResponse, error: ServiceError) =>
       writeError(response, error, response.req.method === 'HEAD'),
-    async createBucket(name: string, { versioned = false } = {}) {
+    async createBucket(name: string, { versioned = false, lifecycle = [] }: BucketOptions = {}) {
       const bucket = buckets.has(name) ? buckets.find(name) : buckets.create(name)
       if (versioned) bucket.putDocument('versioning', VERSIONED)
+      if (lifecycle.length > 0) writeLifecycle(bucket, lifecycle)
+    },
+    applyLifecycle(now: Date) {
+      for (const bucket of buckets.list()) applyLifecycle(bucket, now)
     },
   })
 }

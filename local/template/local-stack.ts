@@ -1,4 +1,5 @@
 import { basename } from 'node:path'
+import type { LifecycleRule } from '@aws-sdk/client-s3'
 import { UserError } from '../../lib/user-error.ts'
 import type { EventRule } from '../events/event-bus.ts'
 import type { EventPattern } from '../events/event-pattern.ts'
@@ -11,7 +12,7 @@ import * as schemas from './resource-schemas.ts'
 
 /** What the template asks for, as the parts of the local cloud take it. */
 export interface LocalStack {
-  buckets: { name: string; isVersioned: boolean }[]
+  buckets: { name: string; isVersioned: boolean; lifecycle: LifecycleRule[] }[]
   notifications: NotificationRule[]
   functions: FunctionConfig[]
   aliases: AliasConfig[]
@@ -74,8 +75,10 @@ interface Reading {
 
 const READERS: Record<string, (reading: Reading) => void> = {
   'AWS::S3::Bucket': ({ stack, resource, properties }) => {
-    const { VersioningConfiguration: versioning } = schemas.bucket.parse(properties)
-    stack.buckets.push({ name: resource.ref, isVersioned: versioning?.Status === 'Enabled' })
+    const { VersioningConfiguration, LifecycleConfiguration } = schemas.bucket.parse(properties)
+    const isVersioned = VersioningConfiguration?.Status === 'Enabled'
+    const lifecycle = LifecycleConfiguration.Rules.map(lifecycleRule)
+    stack.buckets.push({ name: resource.ref, isVersioned, lifecycle })
   },
   'Custom::S3BucketNotifications': ({ stack, properties }) => {
     const { BucketName, NotificationConfiguration: given } = schemas.notifications.parse(properties)
@@ -117,6 +120,19 @@ const READERS: Record<string, (reading: Reading) => void> = {
   'AWS::SSM::Association': ({ stack, properties }) => {
     stack.associations.push(schemas.association.parse(properties))
   },
+}
+
+/** As S3's own API has it. */
+function lifecycleRule(rule: schemas.LifecycleRule): LifecycleRule {
+  const { Status, Prefix = '', TagFilters, ExpirationInDays: Days, ExpiredObjectDeleteMarker } = rule
+  const { NoncurrentVersionExpiration, AbortIncompleteMultipartUpload } = rule
+  return {
+    Status,
+    Filter: TagFilters.length > 0 ? { And: { Prefix, Tags: TagFilters } } : { Prefix },
+    ...((Days || ExpiredObjectDeleteMarker) && { Expiration: { Days, ExpiredObjectDeleteMarker } }),
+    ...(NoncurrentVersionExpiration && { NoncurrentVersionExpiration }),
+    ...(AbortIncompleteMultipartUpload && { AbortIncompleteMultipartUpload }),
+  }
 }
 
 function readFunction(name: string, properties: unknown, assembly: Assembly): FunctionConfig {

@@ -2,8 +2,20 @@ import { z } from 'zod'
 
 /** The properties of the template's resources, as far as the local cloud uses them. */
 
+const lifecycleRule = z.strictObject({
+  Status: z.enum(['Enabled', 'Disabled']),
+  Prefix: z.string().optional(),
+  TagFilters: z.array(z.object({ Key: z.string(), Value: z.string() })).default([]),
+  ExpirationInDays: z.number().optional(),
+  ExpiredObjectDeleteMarker: z.boolean().optional(),
+  NoncurrentVersionExpiration: z.object({ NoncurrentDays: z.number() }).optional(),
+  AbortIncompleteMultipartUpload: z.object({ DaysAfterInitiation: z.number() }).optional(),
+})
+export type LifecycleRule = z.infer<typeof lifecycleRule>
+
 export const bucket = z.object({
   VersioningConfiguration: z.object({ Status: z.string() }).optional(),
+  LifecycleConfiguration: z.object({ Rules: z.array(lifecycleRule) }).default({ Rules: [] }),
 })
 
 export const notifications = z.object({

@@ -11,7 +11,7 @@ import type { ObservedCall } from '../../local/http/service.ts'
 import { readAssembly } from '../../local/template/assembly.ts'
 import { pip } from '../examples/python.ts'
 import { indexSettings, mayUseIndex } from '../index/package-index.ts'
-import { type Account, type Call, openAccount } from '../stack/account.ts'
+import { type Account, type Call, type Grant, grantsOf, isUse, openAccount } from '../stack/account.ts'
 import { iamCalls } from '../stack/iam-calls.ts'
 import { setAlarm } from './set-alarm.ts'
 import { ROOT, type TeamAtWork, teamAtWork } from './team-at-work.ts'
@@ -89,6 +89,44 @@ function policiesOf({ principal, service, operation, input }: ObservedCall): obj
   throw new Error(`nobody knows ${principal}`)
 }
 
+const NOT_FOUND = 'Without it S3 answers 403 for what is not there yet.'
+const RETIRES = 'Retires what is beyond keep_releases: test/rollout/retention.test.ts.'
+
+/** What no call of the day above needed, and what it is for. */
+const UNUSED: Record<string, string> = {
+  'LookAtFleet: s3:GetObject /<environment>/guestbook/state.json':
+    'On its schedule, every 15 minutes, it passes over where a rollout is at work.',
+  'LookAtFleet: s3:ListBucket ': NOT_FOUND,
+  'LookAtFleet: ssm:DescribeInstanceProperties *': 'Asks whether who is silent was stopped.',
+  'OnUpload: events:PutEvents arn:aws:events:us-east-1:123456789012:event-bus/default':
+    'Tells of what is refused or superseded, which no rollout does.',
+  'OnUpload: s3:GetObject /<environment>/guestbook/rollouts/*': 'Reads what an engine that died had done.',
+  'OnUpload: s3:PutObject /<environment>/guestbook/requests/*': 'Asks for what was dropped by hand.',
+  'Rollout: lambda:GetDurableExecutionState *': "In AWS's own policy: a history longer than a page.",
+  'Rollout: s3:GetObject /<environment>/guestbook/requests/*': RETIRES,
+  'Rollout: s3:ListBucket ': RETIRES,
+  'Rollout: s3:PutObjectVersionTagging /<environment>/guestbook/bundles/*': RETIRES,
+  'Rollout: s3:PutObjectVersionTagging /<environment>/guestbook/code/*': RETIRES,
+  'Rollout: ssm:DescribeInstanceProperties *': 'Asks whether who is silent was stopped.',
+  'publisher: s3:AbortMultipartUpload /<environment>/guestbook/bundles/*': 'After an upload that failed.',
+  'publisher: s3:AbortMultipartUpload /<environment>/guestbook/code/*': 'After an upload that failed.',
+  'publisher: s3:GetObjectTagging /<environment>/guestbook/bundles/*':
+    'Of an artifact that has tags: test/cli/upload-retired.test.ts.',
+  'publisher: s3:GetObjectTagging /<environment>/guestbook/code/*':
+    'Of an artifact that has tags: test/cli/upload-retired.test.ts.',
+  'publisher: s3:GetObject /<environment>/guestbook/reports/*':
+    'People read there what failed, with any client.',
+  'publisher: s3:GetObject /<environment>/guestbook/requests/*':
+    'A request whose answer was lost is compared with what is there.',
+  'target: kms:GenerateDataKey key': 'Of the report of what failed.',
+  'target: s3:ListBucket ': NOT_FOUND,
+  'target: s3:PutObject /<environment>/guestbook/reports/<own>/*':
+    'The report of what failed: test/target/prepare.test.ts.',
+  'viewer: s3:GetObjectVersion /<environment>/guestbook/bundles/*':
+    'Of pybundle diff, and of promoting from there.',
+  'viewer: s3:GetObjectVersion /<environment>/guestbook/code/*': 'Of promoting from there.',
+}
+
 const targetOf = (id: string) => team.cloud.targets().find(({ instanceId }) => instanceId === id)
 const environmentOf = (id: string) => targetOf(id)?.environment ?? ''
 const tagsOf = (id: string) => ({ app: APP, environment: environmentOf(id) })
@@ -132,6 +170,21 @@ describe('each call that was made', () => {
     )
   })
 
+  it('uses what it is granted, or it is said why it is granted all the same', () => {
+    const used = new Map<string, { grant: Grant; isUsed: boolean }>()
+    for (const observed of calls) {
+      const held = policiesOf(observed) ?? []
+      const asked = iamCalls(account, observed, tagsOf) ?? []
+      for (const grant of grantsOf(held)) {
+        const key = describeGrant(observed.principal, grant)
+        const isUsed = used.get(key)?.isUsed || asked.some((call) => isUse(grant, call))
+        used.set(key, { grant, isUsed })
+      }
+    }
+    const unused = [...used].filter(([, { isUsed }]) => !isUsed).map(([key]) => key)
+    expect(unused.sort()).toEqual(Object.keys(UNUSED).sort())
+  })
+
   it.runIf(mayRun)(
     'fits the models of AWS, and so does what the local cloud answers',
     async () => {
@@ -149,6 +202,14 @@ describe('each call that was made', () => {
     120_000,
   )
 })
+
+/** Environments have the same statements each: what one of them uses is used. */
+function describeGrant(principal: string, { action, resource }: Grant): string {
+  const who = principal.replace(/^role\/.*/, 'target').replace(/^.*(OnUpload|Rollout|LookAtFleet).*/, '$1')
+  const what = resource.replace(account.bucket, '').replace(account.key, 'key')
+  const where = what.replace(/\$\{.+?\}/, '<own>').replace(/\b(staging|production)([/-])/g, '<environment>$2')
+  return `${who.replace(/^.*\//, '').replace(/-of-\w+/, '')}: ${action} ${where}`
+}
 
 function asJson({ service, operation, input, output }: ObservedCall): string {
   return JSON.stringify({ service, operation, input: plain(input), output: plain(output) })

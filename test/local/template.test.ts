@@ -79,7 +79,7 @@ describe('a template', () => {
       }),
       place,
     )
-    expect(stack.buckets).toEqual([{ name: 'test-bucket', isVersioned: true }])
+    expect(stack.buckets).toEqual([{ name: 'test-bucket', isVersioned: true, lifecycle: [] }])
     expect(stack.functions).toEqual([
       {
         name: 'Test-Function',

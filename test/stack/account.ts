@@ -22,10 +22,19 @@ export interface Call {
   context?: Record<string, string | string[]>
 }
 
+interface Statement {
+  Effect: string
+  Action: string | string[]
+  Resource: string | string[]
+}
+
 interface Policy {
-  PolicyDocument: { Statement: { Action: string | string[] }[] }
+  PolicyDocument: { Statement: Statement[] }
   Roles?: string[]
 }
+
+/** An action that a policy grants, and the pattern of what it may be done to. */
+export type Grant = Pick<Call, 'action' | 'resource'>
 
 interface Role {
   ManagedPolicyArns?: string[]
@@ -37,6 +46,15 @@ export function openAccount({ Resources }: Pick<Template, 'Resources'>, stackNam
   const resources = new Map(
     Object.entries(Resources).map(([id, resource]) => [id, nameResource(id, resource, place)]),
   )
+  // What CloudFormation gives for an alias is its ARN.
+  for (const [id, { Type, Properties = {} }] of Object.entries(Resources)) {
+    const { FunctionName, Name } = resolve(Properties, { resources, pseudo: PSEUDO }) as Record<
+      string,
+      string
+    >
+    const ref = `arn:aws:lambda:${REGION}:${ACCOUNT}:function:${FunctionName}:${Name}`
+    if (Type === 'AWS::Lambda::Alias') resources.set(id, { ref, attributes: {} })
+  }
   const ofType = <Properties>(type: string) =>
     Object.entries(Resources)
       .filter(([, resource]) => resource.Type === type)
@@ -63,6 +81,12 @@ export function openAccount({ Resources }: Pick<Template, 'Resources'>, stackNam
     arn: (service: string, resource: string) => `arn:aws:${service}:${REGION}:${ACCOUNT}:${resource}`,
     /** The resources of a type, with names in the place of references. */
     ofType,
+    functionArn: (id: string) =>
+      ofType('AWS::Lambda::Function').find((lambda) => lambda.id.startsWith(id))?.arn ?? '',
+    /** What a request says that is made with the role of an instance. */
+    sourceInstance: (id: string) => ({
+      'ec2:SourceInstanceARN': `arn:aws:ec2:${REGION}:${ACCOUNT}:instance/${id}`,
+    }),
     /** Each action that a policy of the stack names. */
     actions: [...policies, ...managed, ...(bucketPolicy ? [bucketPolicy] : [])].flatMap(({ properties }) =>
       properties.PolicyDocument.Statement.flatMap(({ Action }) => Action),
@@ -110,6 +134,24 @@ export function openAccount({ Resources }: Pick<Template, 'Resources'>, stackNam
       return result.overallResult
     },
   }
+}
+
+/** Each pair of action and resource that policies grant. */
+export function grantsOf(held: readonly object[]): Grant[] {
+  return (held as Policy['PolicyDocument'][])
+    .flatMap(({ Statement }) => Statement)
+    .filter(({ Effect }) => Effect === 'Allow')
+    .flatMap(({ Action, Resource }) =>
+      [Action].flat().flatMap((action) => [Resource].flat().map((resource) => ({ action, resource }))),
+    )
+}
+
+export function isUse(grant: Grant, { action, resource, context }: Call): boolean {
+  const pattern = grant.resource
+    .replace(/\$\{(.+?)\}/g, (_, key) => String(context?.[key] ?? ''))
+    .replace(/[.?+^$()|[\]{}\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+  return grant.action === action && new RegExp(`^${pattern}$`).test(resource)
 }
 
 export type Account = ReturnType<typeof openAccount>

@@ -11,6 +11,7 @@ import { parseVerdict } from '../../lib/release/verdict.ts'
 import { eachPart } from '../../lib/stack/program-documents.ts'
 import { TargetDocument } from '../../lib/stack/target-document.ts'
 import { type DocumentResult, runDocument } from '../../local/targets/run-document.ts'
+import { resolved } from './resolved.ts'
 
 const PROGRAM = join(import.meta.dirname, '../../target/pybundle_target.py')
 
@@ -91,7 +92,9 @@ new TargetDocument(stack, 'Document', {
   programs,
 })
 const [document] = Object.values(Template.fromStack(stack).findResources('AWS::SSM::Document'))
-const content = document?.Properties.Content as { parameters: Record<Name, { allowedPattern?: string }> }
+const content = resolved<{ parameters: Record<Name, { allowedPattern?: string }> }>(
+  document?.Properties.Content,
+)
 /** As if nobody had looked at a pattern. */
 const unguarded = {
   ...content,

@@ -9,9 +9,9 @@ type Input = Record<string, unknown>
  * it, each on its own resource. Undefined where we have not said which.
  */
 export function iamCalls(account: Account, call: ObservedCall, tagsOf: Tags): Call[] | undefined {
-  const { service, operation, headers } = call
+  const { service, operation } = call
   const input = call.input as Input
-  if (service === 's3') return s3Calls(account, operation, input, headers)
+  if (service === 's3') return s3Calls(account, call, input)
   if (service === 'ssm') return ssmCalls(account, operation, input, tagsOf)
   if (service === 'lambda') return lambdaCalls(account, operation, input)
   if (service === 'monitoring' && operation === 'DescribeAlarms') return describeAlarmsCalls(account, input)
@@ -19,10 +19,16 @@ export function iamCalls(account: Account, call: ObservedCall, tagsOf: Tags): Ca
   return undefined
 }
 
-type Headers = ObservedCall['headers']
-
-function s3Calls(account: Account, operation: string, input: Input, headers: Headers): Call[] | undefined {
-  const context: Call['context'] = { 's3:TlsVersion': '1.3' }
+function s3Calls(
+  account: Account,
+  { operation, headers, principal }: ObservedCall,
+  input: Input,
+): Call[] | undefined {
+  const [, instance] = /^role\/(i-\w+)$/.exec(principal) ?? []
+  const context: Call['context'] = {
+    's3:TlsVersion': '1.3',
+    ...(instance && account.sourceInstance(instance)),
+  }
   const object = `${account.bucket}/${input.Key}`
   const read = (resource: string, version: unknown): Call[] => [
     { action: version ? 's3:GetObjectVersion' : 's3:GetObject', resource, context },

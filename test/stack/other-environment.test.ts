@@ -20,6 +20,7 @@ import { parseVerdict } from '../../lib/release/verdict.ts'
 import { eachPart } from '../../lib/stack/program-documents.ts'
 import { TargetDocument } from '../../lib/stack/target-document.ts'
 import { runDocument } from '../../local/targets/run-document.ts'
+import { resolved } from './resolved.ts'
 
 /** By their names: those of production and staging. */
 const documents = synthesizeDocuments()
@@ -32,7 +33,7 @@ function synthesizeDocuments(): Map<string, unknown> {
     new TargetDocument(stack, fleet.environment, { ...own, bucketName: 'bucket', region: 'us-east-1' })
   }
   const found = Object.values(Template.fromStack(stack).findResources('AWS::SSM::Document'))
-  return new Map(found.map(({ Properties }) => [Properties.Name, Properties.Content]))
+  return new Map(found.map(({ Properties }) => [Properties.Name, resolved(Properties.Content)]))
 }
 
 const RELEASE = '0123456789ab'

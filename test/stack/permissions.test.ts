@@ -10,8 +10,12 @@ import { openAccount } from './account.ts'
 const FLEET =
   'user = "shop", units = ["shop.service"], health_url = "http://[::1]", signers = "off", alarms = ["errors"]'
 const fleets = parseFleets(
-  ['staging', 'production']
-    .map((name) => `environments.${name}.shop = { tags = { app = "shop", stage = "${name}" }, ${FLEET} }`)
+  ['staging.shop', 'production.shop', 'staging.blog']
+    .map((name) => name.split('.'))
+    .map(
+      ([stage, app]) =>
+        `environments.${stage}.${app} = { tags = { app = "${app}", stage = "${stage}" }, ${FLEET} }`,
+    )
     .join('\n'),
   'fleets.toml',
 )
@@ -50,6 +54,10 @@ const put = (source: string, type: string) => ({
   resource: account.arn('events', 'event-bus/default'),
   context: { 'events:source': [source], 'events:detail-type': [type] },
 })
+const ME = account.sourceInstance('i-1')
+const OTHER = account.sourceInstance('i-2')
+const reportOf = (instance: string) => `reports/arn:aws:ec2:us-east-1:123456789012:instance/${instance}/r.log`
+const tag = (path: string) => s3('PutObjectVersionTagging', path)
 const TAGGED = { 'ssm:resourceTag/app': 'shop', 'ssm:resourceTag/stage': 'staging' }
 const decide = (holder: Holder, call: Parameters<typeof account.decide>[1]) =>
   account.decide(HOLDERS[holder], call)
@@ -62,7 +70,11 @@ describe('what code of ours does is allowed to', () => {
     ['viewer of staging', s3('GetObject', 'staging/shop/state.json')],
     ['target of staging', s3('GetObjectVersion', 'staging/shop/bundles/a.pybundle')],
     ['target of staging', s3('GetObject', 'staging/shop/state.json')],
-    ['target of staging', s3('PutObject', 'staging/shop/reports/i-1/r.txt', NEW)],
+    ['target of staging', s3('GetObject', 'staging/shop/requests/r.request')],
+    ['target of staging', s3('PutObject', `staging/shop/${reportOf('i-1')}`, { ...NEW, ...ME })],
+    ['publisher of staging', s3('GetObjectTagging', 'staging/shop/code/c.tar.gz')],
+    ['rollout', tag('staging/shop/code/c.tar.gz')],
+    ['rollout', tag('staging/blog/bundles/b.pybundle')],
     ['on-upload', s3('PutObject', 'staging/shop/requests/r.request', NEW)],
     ['on-upload', s3('PutObject', 'staging/shop/releases/r.json', NEW)],
     ['on-upload', s3('PutObject', 'staging/shop/rollouts/r.json', OVER)],
@@ -104,8 +116,35 @@ describe('nobody but who has to', () => {
     [
       'writes what targets reported',
       'publisher of staging',
-      s3('PutObject', 'staging/shop/reports/i-1/r.txt', NEW),
+      s3('PutObject', `staging/shop/${reportOf('i-1')}`, { ...NEW, ...ME }),
     ],
+    [
+      "writes another target's reports",
+      'target of staging',
+      s3('PutObject', `staging/shop/${reportOf('i-1')}`, { ...NEW, ...OTHER }),
+    ],
+    [
+      'writes reports with the credentials of no instance',
+      'target of staging',
+      s3('PutObject', `staging/shop/${reportOf('i-1')}`, NEW),
+    ],
+    [
+      'writes reports of another environment',
+      'target of staging',
+      s3('PutObject', `production/shop/${reportOf('i-1')}`, { ...NEW, ...ME }),
+    ],
+    ['writes the state as a target', 'target of staging', s3('PutObject', 'staging/shop/state.json', OVER)],
+    [
+      'reads the reports as a target',
+      'target of staging',
+      s3('GetObject', `staging/shop/${reportOf('i-1')}`, ME),
+    ],
+    ['retires as a publisher', 'publisher of staging', s3('PutObjectTagging', 'staging/shop/code/c.tar.gz')],
+    ['retires as a publisher', 'publisher of staging', tag('staging/shop/code/c.tar.gz')],
+    ['retires as the function that uploads start', 'on-upload', tag('staging/shop/code/c.tar.gz')],
+    ['tags a record', 'rollout', tag('staging/shop/rollouts/r.json')],
+    ['tags the newest, whichever it is', 'rollout', s3('PutObjectTagging', 'staging/shop/code/c.tar.gz')],
+    ['deletes what is retired', 'rollout', s3('DeleteObjectVersion', 'staging/shop/code/c.tar.gz')],
     ['deletes a bundle', 'publisher of staging', s3('DeleteObject', 'staging/shop/bundles/a.pybundle')],
     ['asks for anything', 'viewer of staging', s3('PutObject', 'staging/shop/requests/r.request', NEW)],
     [
@@ -148,8 +187,110 @@ describe('nobody but who has to', () => {
     ],
     ['anything, as the function that uploads start', 'on-upload', send('staging')],
     ['anything, as a publisher', 'publisher of staging', send('staging')],
+    ['anything, as a viewer', 'viewer of staging', send('staging')],
+    ['anything, as a target', 'target of staging', send('staging')],
+    [
+      'to an instance of another environment of the app',
+      'rollout',
+      send('staging', { 'ssm:resourceTag/app': 'blog', 'ssm:resourceTag/stage': 'production' }),
+    ],
   ])('sends %s: %s', async (_what, holder, call) => {
     expect(await decide(holder, call)).toMatch(/Denied$/)
+  })
+})
+
+const FOLDERS = [
+  'bundles/b',
+  'code/c',
+  'requests/r',
+  'releases/r',
+  'rollouts/r',
+  reportOf('i-1'),
+  'state.json',
+  'fleet.json',
+]
+
+describe('whoever looks on', () => {
+  const reads = ['GetObject']
+  const writes = [
+    'PutObject',
+    'DeleteObject',
+    'DeleteObjectVersion',
+    'PutObjectTagging',
+    'PutObjectVersionTagging',
+    'AbortMultipartUpload',
+    'RestoreObject',
+    'PutObjectAcl',
+  ]
+
+  it.each(FOLDERS)('reads %s, and does nothing else to it', async (path) => {
+    for (const action of reads)
+      expect(await decide('viewer of staging', s3(action, `staging/shop/${path}`))).toBe('Allowed')
+    for (const action of writes) {
+      for (const context of [NEW, OVER, BLIND])
+        expect(await decide('viewer of staging', s3(action, `staging/shop/${path}`, context))).toMatch(
+          /Denied$/,
+        )
+    }
+  })
+
+  it.each([
+    'lambda:InvokeFunction',
+    'ssm:SendCommand',
+    's3:PutBucketPolicy',
+    's3:PutLifecycleConfiguration',
+    'kms:GenerateDataKey',
+    'kms:ScheduleKeyDeletion',
+  ])('may not %s', async (action) => {
+    const [service = ''] = action.split(':')
+    const resources: Record<string, string> = {
+      lambda: account.arn('lambda', 'function:rollout'),
+      ssm: account.arn('ssm', 'document/pybundle-staging-shop'),
+      s3: account.bucket,
+      kms: account.key,
+    }
+    expect(await decide('viewer of staging', { action, resource: resources[service] ?? '' })).toMatch(
+      /Denied$/,
+    )
+  })
+})
+
+describe('another app of the same environment, in the same stack', () => {
+  it.each(FOLDERS)('is nothing to publishers, viewers and targets of the first: %s', async (path) => {
+    for (const holder of ['publisher of staging', 'viewer of staging', 'target of staging'] as const) {
+      for (const action of ['GetObject', 'GetObjectVersion', 'PutObject', 'GetObjectTagging'])
+        expect(await decide(holder, s3(action, `staging/blog/${path}`, { ...NEW, ...ME }))).toMatch(/Denied$/)
+    }
+  })
+
+  it('is listed to its own people only', async () => {
+    const list = (app: string) => ({
+      action: 's3:ListBucket',
+      resource: account.bucket,
+      context: { ...PLAIN, 's3:prefix': `staging/${app}/rollouts/` },
+    })
+    expect(await decide('viewer of staging', list('shop'))).toBe('Allowed')
+    expect(await decide('viewer of staging', list('blog'))).toMatch(/Denied$/)
+    expect(await decide('viewer of staging', { ...list('shop'), context: PLAIN })).toMatch(/Denied$/)
+  })
+
+  it('is commanded by its own document, to instances with its own tags', async () => {
+    const document = { ...send('staging'), resource: account.arn('ssm', 'document/pybundle-staging-blog') }
+    expect(await decide('rollout', document)).toBe('Allowed')
+    const blog = { 'ssm:resourceTag/app': 'blog', 'ssm:resourceTag/stage': 'staging' }
+    expect(await decide('rollout', send('staging', blog))).toBe('Allowed')
+  })
+})
+
+describe('on-upload', () => {
+  const invoke = (resource: string) => decide('on-upload', { action: 'lambda:InvokeFunction', resource })
+
+  it('starts rollouts through their alias, and no other function', async () => {
+    const rollout = account.functionArn('ControlRollout')
+    expect(await invoke(`${rollout}:live`)).toBe('Allowed')
+    expect(await invoke(rollout)).toMatch(/Denied$/)
+    expect(await invoke(`${rollout}:1`)).toMatch(/Denied$/)
+    expect(await invoke(account.arn('lambda', 'function:other:live'))).toMatch(/Denied$/)
   })
 })
 
@@ -167,10 +308,10 @@ describe('whoever may write, administrators too,', () => {
     },
   )
 
-  it('does not write a request over at all', async () => {
-    expect(await everything(s3('PutObject', 'staging/shop/requests/r.request', OVER))).toBe(
-      'ExplicitlyDenied',
-    )
+  it.each(['requests/r.request', reportOf('i-1')])('does not write %s over at all', async (path) => {
+    expect(await everything(s3('PutObject', `staging/shop/${path}`, NEW))).toBe('Allowed')
+    for (const context of [OVER, BLIND])
+      expect(await everything(s3('PutObject', `staging/shop/${path}`, context))).toBe('ExplicitlyDenied')
   })
 
   it('does nothing without TLS 1.2', async () => {

@@ -121,7 +121,7 @@ describe('prepare', () => {
     const { verdict } = await target.run('prepare', await publish({}, [many]))
 
     expect(verdict.report).toMatch(
-      /^staging\/guestbook\/reports\/i-0123456789abcdef0\/\d+T\d+Z-prepare\.log$/,
+      /^staging\/guestbook\/reports\/arn:aws:ec2:eu-west-1:123456789012:instance\/i-0123456789abcdef0\/\d+T\d+Z-prepare\.log$/,
     )
     const report = workshop.bucket.body(verdict.report ?? '').toString()
     expect(report).toContain('line1\nline2\n')

@@ -66,6 +66,7 @@ export class TestTarget {
       ...SCOPE,
       bucket: 'the-bucket',
       region: 'eu-west-1',
+      reports: 'staging/guestbook/reports/arn:aws:ec2:eu-west-1:123456789012:instance',
       base: '/opt/pybundle',
       user: 'nobody',
       units: [],

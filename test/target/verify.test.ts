@@ -135,7 +135,9 @@ describe('a target whose document names signers', () => {
     const before = workshop.bucket.fetched.length
     const { verdict } = await prepare(one, rollout)
     expect(verdict).toMatchObject({ outcome: 'refused', reason: expect.stringMatching(reason) })
-    const fetched = workshop.bucket.fetched.slice(before).filter((path) => !/requests|verify|state.json/.test(path))
+    const fetched = workshop.bucket.fetched
+      .slice(before)
+      .filter((path) => !/requests|verify|state.json/.test(path))
     expect(fetched).toEqual([])
     expect(target.has('releases', one.id)).toBe(false)
   })
