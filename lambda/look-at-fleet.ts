@@ -8,6 +8,7 @@ import { documentName } from '../lib/release/names.ts'
 import { askFleet } from './ask-fleet.ts'
 import { writeFleetReport } from './fleet-report-store.ts'
 import { functionEnvironment } from './function-environment.ts'
+import { functionLog, type LambdaContext } from './function-log.ts'
 import { askingClient, sendingClient } from './ssm-clients.ts'
 import { readState } from './state-store.ts'
 
@@ -16,7 +17,7 @@ const store = objectStore(s3Client(), bucket)
 const ssm = askingClient()
 
 /** On the schedule for all environments that no rollout is at work in; for the one that somebody names, always. */
-export async function handler(event: Partial<AppScope>): Promise<void> {
+export async function handler(event: Partial<AppScope>, context: LambdaContext): Promise<void> {
   const asked =
     event.environment && event.app ? { environment: event.environment, app: event.app } : undefined
   const looks = await Promise.allSettled(
@@ -24,20 +25,28 @@ export async function handler(event: Partial<AppScope>): Promise<void> {
       .filter(({ environment, app }) => !asked || (asked.environment === environment && asked.app === app))
       .map(async ({ environment, app, tags }) => {
         const scope = { environment, app }
-        // A rollout's own record is fresher, and its commands go first.
-        if (!asked && (await isAtWork(scope))) return
-        const look = await askFleet({
-          commands: runCommand(ssm, sendingClient()),
-          document: documentName(environment, app),
-          listFleet: () => listFleet(ssm, tags),
-          listGone: (targets) => listGone(ssm, targets),
-          pause: (seconds) => sleep(seconds * 1000),
-        })
-        await writeFleetReport(store, scope, look)
+        const log = functionLog(context, scope)
+        try {
+          // A rollout's own record is fresher, and its commands go first.
+          if (!asked && (await isAtWork(scope))) return log.info('Not asked: a rollout is at work.')
+          const look = await askFleet({
+            commands: runCommand(ssm, sendingClient()),
+            document: documentName(environment, app),
+            listFleet: () => listFleet(ssm, tags),
+            listGone: (targets) => listGone(ssm, targets),
+            pause: (seconds) => sleep(seconds * 1000),
+          })
+          await writeFleetReport(store, scope, look)
+          const { members, serves, stopped } = look
+          const answered = Object.keys(serves).length
+          log.info('The fleet was asked.', { targets: members.length, answered, stopped: stopped.length })
+        } catch (error) {
+          log.error('The fleet could not be asked.', { error })
+          throw error
+        }
       }),
   )
   const failures = looks.flatMap((look) => (look.status === 'rejected' ? [look.reason] : []))
-  for (const failure of failures) console.error(failure)
   if (failures.length > 0) throw new AggregateError(failures, `${failures.length} fleets could not be asked`)
 }
 

@@ -55,6 +55,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
   /** Told once, but for a step that is done again. */
   const tell = (event: Pick<RolloutEvent, 'status'> & Partial<RolloutEvent>) => {
     const name = ['tell', event.status, event.wave].filter(Boolean).join(' ')
+    context.logger.info('The rollout has come on.', { ...event })
     return context.step(name, () => effects.tell({ ...claim.about, ...event }))
   }
 
@@ -69,8 +70,18 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     /** Undefined when the lock is not this execution's (any more): there is nothing to do. */
     async claim(): Promise<Plan | undefined> {
       const claimed = await context.step('claim', () => claimRollout(effects, input))
-      if (!claimed) return undefined
+      if (!claimed) {
+        context.logger.warn('The lock belongs to another execution: nothing was done.')
+        return undefined
+      }
       claim = claimed
+      const { online, silent, lock } = claim
+      effects.logWith({ release: claim.ground.desired.release })
+      context.logger.info('The rollout has begun.', {
+        online: online.length,
+        silent,
+        recovery: lock.recovery,
+      })
       for (const target of claim.silent) tally.failed.add(target)
       const isRecovery = claim.lock.recovery !== undefined
       return { waves: policy.waves, isRecovery, ...(claim.refusal && { refusal: claim.refusal }) }
@@ -226,6 +237,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       const failed = [...tally.failed]
       const hasTouched = tally.touched.size > 0
       const isFailure = outcome !== 'done' && !isNobodysFault && !claim.lock.recovery
+      context.logger.info('The rollout ends.', { outcome, reason, failed })
       const tolerated = outcome === 'done' && failed.length > 0 ? toleratedFailures(failed) : undefined
       await context.step('end', async () => {
         await record((known, now) => endRecord(known, outcome, now, reason ?? tolerated))

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { execa } from 'execa'
@@ -120,6 +120,21 @@ describe('each call that was made', () => {
     expect(new Set(events.map(({ status }) => status))).toEqual(
       new Set(['begun', 'prepared', 'migrated', 'wave-activated', 'done']),
     )
+  })
+
+  it('is one of functions whose log tells of which app and rollout each line is, in JSON', () => {
+    const folder = join(team.directory, 'cloud/lambda/logs')
+    const logs = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8').trim())
+    const lines = logs
+      .join('\n')
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(
+      lines.filter(({ environment, app, function_name }) => !(environment && app && function_name)),
+    ).toEqual([])
+    const ends = lines.filter(({ message }) => message === 'The rollout ends.')
+    expect(ends.length).toBeGreaterThan(3)
+    expect(new Set(ends.map(({ rollout }) => rollout)).size).toBe(ends.length)
   })
 
   it.runIf(mayRun)(

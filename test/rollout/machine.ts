@@ -1,5 +1,6 @@
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { Logger } from '@aws-lambda-powertools/logger'
 import { onTestFinished } from 'vitest'
 import { lookAgain } from '../../lambda/look-again.ts'
 import type { FleetPolicy } from '../../lib/release/fleet.ts'
@@ -48,7 +49,11 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
   const cloud = await openMachineCloud({ directory, policy, ssm: fleet.service })
   const { store, put, events } = cloud
   const fleetLooker = openFleetLooker(cloud, clock)
-  const look = () => lookAgain({ store, engine: engine.adapter, fleetLooker, events }, SCOPE)
+  const look = () =>
+    lookAgain(
+      { store, engine: engine.adapter, fleetLooker, events, log: new Logger({ logLevel: 'SILENT' }) },
+      SCOPE,
+    )
   const engine = openMortalEngine({ directory, clock, cloud, onEnd: look })
   const upload = releaseUploads(directory, cloud)
   let asked = 0
