@@ -8,6 +8,7 @@ import { type ObservedCall, startEndpoint } from './http/endpoint.ts'
 import { openLambda } from './lambda/lambda.ts'
 import { openAlarms } from './monitoring/alarms.ts'
 import { openProcessRecord } from './process-record.ts'
+import { openQueues } from './queues/queues.ts'
 import { createS3Service, type ObjectCreated } from './s3/service.ts'
 import { writeShellExports } from './shell-exports.ts'
 import { openSsm } from './ssm/ssm.ts'
@@ -64,7 +65,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const giveBack = await takeOver(directory, { port, reset, say })
   const credentials = openCredentialStore(directory)
   let url = ''
-  const { s3, lambda, ssm, bus, alarms, fleets } = openParts({
+  const { s3, lambda, ssm, bus, alarms, queues, fleets } = openParts({
     stack,
     directory,
     credentials,
@@ -75,7 +76,14 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   for (const { name, isVersioned } of stack.buckets) await s3.createBucket(name, { versioned: isVersioned })
 
   const events = eventsService(PLACE, bus.put)
-  const services = { s3, lambda: lambda.service, events, monitoring: alarms.service, ...ssm.services }
+  const services = {
+    s3,
+    lambda: lambda.service,
+    events,
+    monitoring: alarms.service,
+    sqs: queues.service,
+    ...ssm.services,
+  }
   const endpoint = await startEndpoint({ port, credentials, services, onCall: options.onCall }).catch(
     (error) => {
       giveBack()
@@ -135,6 +143,12 @@ function openParts({ stack, directory, credentials, sandbox, deliver, endpointUr
     rules: stack.rules,
     invoke: (functionArn, payload) => deliver(() => lambda.invokeLater(functionArn, payload)),
   })
+  const queues = openQueues({
+    ...PLACE,
+    directory: join(directory, 'queues'),
+    endpointUrl,
+    queues: stack.queues,
+  })
   const lambda = openLambda({
     ...PLACE,
     directory: join(directory, 'lambda'),
@@ -144,6 +158,8 @@ function openParts({ stack, directory, credentials, sandbox, deliver, endpointUr
     processes,
     endpointUrl,
     putEvent: bus.put,
+    asyncConfigs: stack.asyncConfigs,
+    sendToQueue: queues.send,
   })
   const notify = (created: ObjectCreated) => {
     for (const functionArn of interestedFunctions(stack.notifications, created)) {
@@ -164,7 +180,7 @@ function openParts({ stack, directory, credentials, sandbox, deliver, endpointUr
       sandbox,
     }),
   )
-  return { s3, lambda, ssm, bus, alarms, fleets }
+  return { s3, lambda, ssm, bus, alarms, queues, fleets }
 }
 
 function toAssociation(given: LocalStack['associations'][number]) {

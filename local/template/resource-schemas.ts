@@ -42,6 +42,18 @@ export const lambdaFunction = z.object({
 
 export const alias = z.object({ FunctionName: z.string(), Name: z.string() })
 
+export const eventInvokeConfig = z.object({
+  FunctionName: z.string(),
+  MaximumRetryAttempts: z.number().default(2),
+  DestinationConfig: z
+    .object({
+      OnFailure: z
+        .object({ Destination: z.string().startsWith('arn:aws:sqs:', 'only queues are local destinations') })
+        .optional(),
+    })
+    .optional(),
+})
+
 export const rule = z.object({
   EventPattern: z.record(z.string(), z.unknown()).optional(),
   ScheduleExpression: z.string().optional(),
