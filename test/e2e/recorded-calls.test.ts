@@ -11,7 +11,7 @@ import { pip } from '../examples/python.ts'
 import { indexSettings, mayUseIndex } from '../index/package-index.ts'
 import { type Account, type Call, openAccount } from '../stack/account.ts'
 import { iamCalls } from '../stack/iam-calls.ts'
-import { setAlarm } from './set-alarm.ts'
+import { failToStart, setAlarm } from './operator.ts'
 import { ROOT, type TeamAtWork, teamAtWork } from './team-at-work.ts'
 
 const BOTOCORE = 'botocore==1.44.5'
@@ -43,6 +43,7 @@ beforeAll(async () => {
   const as = async (user: string, ...args: string[]) => {
     const { exitCode, all } = await team.pybundleAs(user, ...args)
     expect(exitCode, `${user}: ${args.join(' ')}\n${all}`).toBe(0)
+    return String(all)
   }
   const staging = ['--environment', 'staging']
   await as('publisher-of-staging', 'publish-release', ...staging)
@@ -54,8 +55,9 @@ beforeAll(async () => {
   await as('publisher-of-staging', 'repair', ...staging)
   await as('publisher-of-staging', 'freeze', '--reason', 'a fair', ...staging)
   await as('publisher-of-staging', 'unfreeze', ...staging)
+  await failToStart(team.cloud)
   await as('publisher-of-staging', 'status', '--refresh', ...staging)
-  await as('viewer', 'status', ...staging)
+  expect(await as('viewer', 'status', ...staging)).toContain('a start of the stack')
 }, 180_000)
 afterAll(() => team?.close())
 
