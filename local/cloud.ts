@@ -168,6 +168,7 @@ function openParts({ stack, directory, credentials, sandbox, deliver, endpointUr
   }
   const s3 = createS3Service({ ...PLACE, directory: join(directory, 's3'), onObjectCreated: notify })
   const alarms = openAlarms({ ...PLACE, directory: join(directory, 'alarms') })
+  for (const alarm of stack.alarms) alarms.put(alarm)
   const fleets = new Fleets(join(directory, 'fleets.json'), (member) =>
     startMember(member, {
       stack,

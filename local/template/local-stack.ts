@@ -17,6 +17,7 @@ export interface LocalStack {
   aliases: AliasConfig[]
   rules: EventRule[]
   queues: string[]
+  alarms: schemas.Alarm[]
   /** What becomes of asynchronous invocations that fail, by the function's name. */
   asyncConfigs: Record<string, AsyncConfig>
   documents: { name: string; content: Record<string, unknown>; versionName?: string | undefined }[]
@@ -113,6 +114,9 @@ const READERS: Record<string, (reading: Reading) => void> = {
       targets: Targets.map(({ Arn, Input }) => ({ functionArn: Arn, ...(Input && { input: Input }) })),
     })
   },
+  'AWS::CloudWatch::Alarm': ({ stack, properties }) => {
+    stack.alarms.push(schemas.alarm.parse(properties))
+  },
   'AWS::SQS::Queue': ({ stack, resource }) => {
     stack.queues.push(resource.attributes.QueueName ?? '')
   },
@@ -171,6 +175,7 @@ function emptyStack(): LocalStack {
     aliases: [],
     rules: [],
     queues: [],
+    alarms: [],
     asyncConfigs: {},
     documents: [],
     associations: [],

@@ -42,6 +42,10 @@ export const lambdaFunction = z.object({
 
 export const alias = z.object({ FunctionName: z.string(), Name: z.string() })
 
+/** There are no metrics here: of an alarm there is what it is called, and what it says. */
+export const alarm = z.object({ AlarmName: z.string(), AlarmDescription: z.string().optional() })
+export type Alarm = z.infer<typeof alarm>
+
 export const eventInvokeConfig = z.object({
   FunctionName: z.string(),
   MaximumRetryAttempts: z.number().default(2),
