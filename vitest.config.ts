@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    env: { POWERTOOLS_LOG_LEVEL: 'SILENT' }, // of functions in a test's own process
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',

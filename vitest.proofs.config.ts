@@ -9,6 +9,7 @@ export default defineConfig({
       'test/e2e/*.proof.ts',
     ],
     env: {
+      POWERTOOLS_LOG_LEVEL: 'SILENT',
       PYBUNDLE_KILLS: process.env.PYBUNDLE_KILLS ?? 'all',
       PYBUNDLE_WALKS: process.env.PYBUNDLE_WALKS ?? '10',
       PYBUNDLE_FLEET: process.env.PYBUNDLE_FLEET ?? '2400',

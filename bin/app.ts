@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { App, Validations } from 'aws-cdk-lib'
 import { AwsSolutionsChecks } from 'cdk-nag'
-import { parseFleets } from '../lib/config/fleets.ts'
+import { parseOperatorConfig } from '../lib/config/fleets.ts'
 import { PybundleStack } from '../lib/stack/pybundle-stack.ts'
 import { UserError } from '../lib/user-error.ts'
 
@@ -9,10 +9,11 @@ const FLEETS_FILE = process.env.PYBUNDLE_FLEETS_FILE ?? 'fleets.toml'
 
 try {
   const app = new App({ outdir: process.env.CDK_OUTDIR ?? 'cdk.out', analyticsReporting: false })
-  const fleets = parseFleets(readFileSync(FLEETS_FILE, 'utf8'), FLEETS_FILE)
+  const { fleets, alerts } = parseOperatorConfig(readFileSync(FLEETS_FILE, 'utf8'), FLEETS_FILE)
   new PybundleStack(app, 'Pybundle', {
     fleets,
     deployedTo: process.env.CDK_DEFAULT_REGION ?? process.env.AWS_REGION,
+    alerts,
     description: 'pybundle-deploy: offline deploys of Python apps',
   })
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app))

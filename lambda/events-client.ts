@@ -1,4 +1,6 @@
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge'
+import type { RolloutEvent } from '../lib/release/rollout-event.ts'
+import type { Log } from './function-log.ts'
 
 const CONNECT_MILLISECONDS = 1000
 const ANSWER_MILLISECONDS = 3000
@@ -14,3 +16,6 @@ export function eventsClient(): EventBridgeClient {
     },
   })
 }
+
+export const noteLost = (log: Pick<Log, 'warn'>) => (event: RolloutEvent, error: unknown) =>
+  log.warn('An event was lost.', { event, error })

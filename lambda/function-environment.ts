@@ -6,6 +6,7 @@ const environment = z.object({
   ROLLOUT_FUNCTION: z.string().default(''),
   ROLLOUT_ALIAS: z.string().default('live'),
   FLEET_FUNCTION: z.string().default(''),
+  FAILED_STARTS_QUEUE: z.string().default(''),
   /**
    * Written into the bundle at synthesis, since Lambda's own variables end at 4 KB; a running rollout so
    * also ends under the policy that it began with.
@@ -23,6 +24,7 @@ export function functionEnvironment() {
     rolloutFunction: names.ROLLOUT_FUNCTION,
     rolloutAlias: names.ROLLOUT_ALIAS,
     fleetFunction: names.FLEET_FUNCTION,
+    failedStartsQueue: names.FAILED_STARTS_QUEUE,
     fleets,
   }
 }

@@ -20,6 +20,7 @@ import {
   takeLock,
 } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
+import type { Log } from './function-log.ts'
 import { pinRelease } from './pin-release.ts'
 import { recordRelease } from './record-release.ts'
 import { askedBy, closeRequest, readRequest, waitingRequests } from './request-store.ts'
@@ -35,6 +36,7 @@ export interface Clients {
   engine: RolloutEngine
   fleetLooker: FleetLooker
   events: RolloutEvents
+  log: Log
 }
 
 /**
@@ -42,7 +44,7 @@ export interface Clients {
  * request, closes those before it. Safe to call at any time, any number of times, at once from several places.
  */
 export async function lookAgain(clients: Clients, scope: AppScope, policy: SigningPolicy): Promise<void> {
-  const { store, engine } = clients
+  const { store, engine, log } = clients
   for (;;) {
     const stored = await readState(store, scope)
     const { lock } = stored.state
@@ -51,6 +53,7 @@ export async function lookAgain(clients: Clients, scope: AppScope, policy: Signi
     const next = decideNext({ state: stored.state, waiting, owner })
 
     if (next.do === 'nothing') return
+    log.info(`Next: ${next.do}`, { ...next, rollout: lock?.request, owner })
     if (next.do === 'apply') await apply(clients, scope, stored, next.request)
     if (next.do === 'accept') await accept(clients, scope, policy, stored, next.request)
     if (next.do === 'recover' && lock) await recover(clients, scope, stored, lock, next.ended)
@@ -115,8 +118,15 @@ async function accept(
 }
 
 /** What another look had closed, that has told. */
-async function close({ store, events }: Clients, scope: AppScope, id: string, outcome: End, reason: string) {
+async function close(
+  { store, events, log }: Clients,
+  scope: AppScope,
+  id: string,
+  outcome: End,
+  reason: string,
+) {
   const record = await closeRequest(store, scope, id, outcome, reason)
+  log.info('A request was closed.', { request: id, outcome, reason })
   if (record) await tellEnd(events, record, outcome)
 }
 
@@ -157,7 +167,7 @@ function startOwner(engine: RolloutEngine, scope: AppScope, lock: Lock): Promise
 
 /** Frees the lock of a dead engine; where targets may differ, a new execution brings them together first. */
 async function recover(
-  { store, events }: Clients,
+  { store, events, log }: Clients,
   scope: AppScope,
   stored: StoredState,
   lock: Lock,
@@ -181,6 +191,7 @@ async function recover(
     const failed = endRecord(record, 'failed', new Date().toISOString(), recovery.reason)
     // A last step of the dead execution may have written meanwhile: the next look closes what that left.
     if (!(await store.replace(key, JSON.stringify(failed, null, 1), text?.eTag))) return
+    log.warn('The record of a dead engine was closed.', { rollout: lock.request, reason: recovery.reason })
     await tellEnd(events, failed, 'failed')
   }
   // A record that had ended already says how: its execution died before the state did.

@@ -17,6 +17,7 @@ import { aboutRollout, endEvent } from '../lib/release/rollout-event.ts'
 import { state } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
 import { pinArtifact } from './artifact-check.ts'
+import type { Log } from './function-log.ts'
 import type { SigningPolicy } from './look-again.ts'
 import { refuseDrop } from './signed-request.ts'
 import type { UploadedObject } from './storage-event.ts'
@@ -29,7 +30,7 @@ type Drop = UploadedObject & { kind: ArtifactKind }
  * from the object's version, so that a doubled event asks once.
  */
 export async function requestForDrop(
-  { store, events }: { store: ObjectStore; events: RolloutEvents },
+  { store, events, log }: { store: ObjectStore; events: RolloutEvents; log: Log },
   upload: UploadedObject,
   { isSigned }: SigningPolicy,
 ): Promise<void> {
@@ -54,8 +55,10 @@ export async function requestForDrop(
       requestedAt: object.lastModified.toISOString(),
     }
     await store.createOnly(requestKey(upload, asked.id), JSON.stringify(request, null, 1))
+    log.info('A file that was dropped by hand asks for a deploy.', { request: asked.id, key: upload.key })
   } catch (error) {
     if (!(error instanceof UserError)) throw error
+    log.info('A file that was dropped by hand was refused.', { request: asked.id, reason: error.message })
     const record = closedRecord(asked, 'refused', error.message, object.lastModified.toISOString())
     const isFirst = await store.createOnly(rolloutKey(upload, asked.id), JSON.stringify(record, null, 1))
     if (isFirst) await events.tell(endEvent(aboutRollout(record), 'refused', record))

@@ -11,8 +11,9 @@ import { documentName } from '../lib/release/names.ts'
 import { type Limits, verdictsOf } from '../lib/release/progress.ts'
 import type { Retirement } from '../lib/release/retention.ts'
 import type { ServedRelease, State } from '../lib/release/state.ts'
-import { eventsClient } from './events-client.ts'
+import { eventsClient, noteLost } from './events-client.ts'
 import { functionEnvironment } from './function-environment.ts'
+import { logDurably } from './function-log.ts'
 import { type LookAtAlarms, lookAtAlarms, lookAway } from './look-at-alarms.ts'
 import { retireReleases } from './retire-releases.ts'
 import { readRecord, updateRecord } from './rollout-record.ts'
@@ -55,9 +56,13 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
   const ssm = askingClient()
   const commands = runCommand(ssm, sendingClient())
   const policy = policyOf(environment.fleets, input)
-  const events = rolloutEvents(eventsClient(), (event, error) =>
-    context.logger.warn('An event was lost.', { status: event.status, error }),
-  )
+  const log = logDurably(context, {
+    environment: input.environment,
+    app: input.app,
+    rollout: input.rollout,
+    token: input.token,
+  })
+  const events = rolloutEvents(eventsClient(), noteLost(context.logger))
 
   const record: ChangeRecord = (change) => updateRecord(store, input, input.rollout, change)
 
@@ -66,6 +71,8 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
     policy,
     record,
     tell: events.tell,
+    /** From now on each line of the log has these keys, too. */
+    logWith: (keys: { release: string }) => log.appendPersistentKeys(keys),
     lookAtAlarms: lookAtAlarms(policy.alarms),
     state: async () => (await readState(store, input)).state,
     readRecord: () => readRecord(store, input, input.rollout),
@@ -90,7 +97,7 @@ export function rolloutEffects(input: RolloutInput, context: DurableContext) {
         if (state.lock?.token !== input.token) return nothing
         return await retireReleases(store, input, { state, keepReleases: policy.keepReleases })
       } catch (error) {
-        console.error('nothing was retired', error)
+        log.warn('Nothing was retired; the next rollout does it.', { error })
         return nothing
       }
     },

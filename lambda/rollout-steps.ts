@@ -56,6 +56,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
   /** Told once, but for a step that is done again. */
   const tell = (event: Pick<RolloutEvent, 'status'> & Partial<RolloutEvent>) => {
     const name = ['tell', event.status, event.wave].filter(Boolean).join(' ')
+    context.logger.info('The rollout has come on.', { ...event })
     return context.step(name, () => effects.tell({ ...claim.about, ...event }))
   }
 
@@ -70,8 +71,18 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     /** Undefined when the lock is not this execution's (any more): there is nothing to do. */
     async claim(): Promise<Plan | undefined> {
       const claimed = await context.step('claim', () => claimRollout(effects, input))
-      if (!claimed) return undefined
+      if (!claimed) {
+        context.logger.warn('The lock belongs to another execution: nothing was done.')
+        return undefined
+      }
       claim = claimed
+      const { online, silent, lock } = claim
+      effects.logWith({ release: claim.ground.desired.release })
+      context.logger.info('The rollout has begun.', {
+        online: online.length,
+        silent,
+        recovery: lock.recovery,
+      })
       for (const target of claim.silent) tally.failed.add(target)
       const isRecovery = claim.lock.recovery !== undefined
       return { waves: policy.waves, isRecovery, ...(claim.refusal && { refusal: claim.refusal }) }
@@ -227,6 +238,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       const failed = [...tally.failed]
       const hasTouched = tally.touched.size > 0
       const isFailure = outcome !== 'done' && !isNobodysFault && !claim.lock.recovery
+      context.logger.info('The rollout ends.', { outcome, reason, failed })
       const tolerated = outcome === 'done' && failed.length > 0 ? toleratedFailures(failed) : undefined
       const retirement = await context.step('retire', () => effects.retire())
       await context.step('end', async () => {

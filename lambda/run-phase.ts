@@ -72,6 +72,8 @@ export async function runPhase(
     await record((known, now) => noteProgress(known, { phase: phase.phase, verdicts, ended: true }, now))
     return judgePhase(verdicts, limits)
   })
+  const { succeeded, failed, gone } = judged
+  context.logger.info('A phase is over.', { phase: name, succeeded: succeeded.length, failed, gone, seconds })
   const failure = [judged.failure, ringing].filter(Boolean).join(' ')
   return { ...judged, ...(failure && { failure }), seconds }
 }

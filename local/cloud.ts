@@ -8,6 +8,7 @@ import { type ObservedCall, startEndpoint } from './http/endpoint.ts'
 import { openLambda } from './lambda/lambda.ts'
 import { openAlarms } from './monitoring/alarms.ts'
 import { openProcessRecord } from './process-record.ts'
+import { openQueues } from './queues/queues.ts'
 import { createS3Service, type ObjectCreated } from './s3/service.ts'
 import { writeShellExports } from './shell-exports.ts'
 import { openSsm } from './ssm/ssm.ts'
@@ -65,7 +66,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const giveBack = await takeOver(directory, { port, reset, say })
   const credentials = openCredentialStore(directory)
   let url = ''
-  const { s3, lambda, ssm, bus, alarms, fleets } = openParts({
+  const { s3, lambda, ssm, bus, alarms, queues, fleets } = openParts({
     stack,
     directory,
     credentials,
@@ -79,7 +80,14 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const daily = setInterval(() => s3.applyLifecycle(new Date()), DAY).unref()
 
   const events = eventsService(PLACE, bus.put)
-  const services = { s3, lambda: lambda.service, events, monitoring: alarms.service, ...ssm.services }
+  const services = {
+    s3,
+    lambda: lambda.service,
+    events,
+    monitoring: alarms.service,
+    sqs: queues.service,
+    ...ssm.services,
+  }
   const endpoint = await startEndpoint({ port, credentials, services, onCall: options.onCall }).catch(
     (error) => {
       giveBack()
@@ -140,6 +148,12 @@ function openParts({ stack, directory, credentials, sandbox, deliver, endpointUr
     rules: stack.rules,
     invoke: (functionArn, payload) => deliver(() => lambda.invokeLater(functionArn, payload)),
   })
+  const queues = openQueues({
+    ...PLACE,
+    directory: join(directory, 'queues'),
+    endpointUrl,
+    queues: stack.queues,
+  })
   const lambda = openLambda({
     ...PLACE,
     directory: join(directory, 'lambda'),
@@ -149,6 +163,8 @@ function openParts({ stack, directory, credentials, sandbox, deliver, endpointUr
     processes,
     endpointUrl,
     putEvent: bus.put,
+    asyncConfigs: stack.asyncConfigs,
+    sendToQueue: queues.send,
   })
   const notify = (created: ObjectCreated) => {
     for (const functionArn of interestedFunctions(stack.notifications, created)) {
@@ -157,6 +173,7 @@ function openParts({ stack, directory, credentials, sandbox, deliver, endpointUr
   }
   const s3 = createS3Service({ ...PLACE, directory: join(directory, 's3'), onObjectCreated: notify })
   const alarms = openAlarms({ ...PLACE, directory: join(directory, 'alarms') })
+  for (const alarm of stack.alarms) alarms.put(alarm)
   const fleets = new Fleets(join(directory, 'fleets.json'), (member) =>
     startMember(member, {
       stack,
@@ -169,7 +186,7 @@ function openParts({ stack, directory, credentials, sandbox, deliver, endpointUr
       sandbox,
     }),
   )
-  return { s3, lambda, ssm, bus, alarms, fleets }
+  return { s3, lambda, ssm, bus, alarms, queues, fleets }
 }
 
 function toAssociation(given: LocalStack['associations'][number]) {

@@ -59,7 +59,7 @@ export function renderStatus(
     colors.bold(`${app} in ${environment}`),
     `current   ${state.current?.release ?? 'nothing deployed yet'}`,
     `previous  ${state.previous?.release ?? '-'}`,
-    ...situation(state).map((line) => colors.yellow(line)),
+    ...[...situation(state), ...broken(fleet)].map((line) => colors.yellow(line)),
   ]
   const targets = fleetTable(latestWords(fleet, rollouts), state.current?.release, now)
   const told = rollouts.length > 0 ? ['', rolloutTable(rollouts, columns), ...reasons(rollouts)] : []
@@ -85,6 +85,14 @@ function situation({ lock, freeze, migration, failed, current, inBetween }: Stat
     frozen,
     bad.length > 0 && `failed    ${bad.join(', ')}`,
   ].filter((line) => line || false) as string[]
+}
+
+/** Of the whole stack, and no matter of the app's: whoever operates it should know. */
+function broken(fleet: FleetReport | undefined): string[] {
+  const { failedStarts = 0 } = fleet ?? {}
+  if (failedStarts === 0) return []
+  const starts = failedStarts === 1 ? 'a start' : `${failedStarts} starts`
+  return [`broken    ${starts} of the stack's functions failed for good: "Failed starts" in docs/runbook.md`]
 }
 
 const COLORS: Partial<Record<Outcome, (text: string) => string>> = {

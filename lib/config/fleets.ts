@@ -8,6 +8,7 @@ import {
   waveSize,
 } from '../release/fleet.ts'
 import { isName, NAME_RULE } from '../release/names.ts'
+import { type AlertConfig, readAlerts } from './alerts.ts'
 import { FLEET_RULES } from './fleet-rules.ts'
 import { formatPath, type Mistake, refuseMistakes, unknownKey } from './mistakes.ts'
 import { readTable } from './table.ts'
@@ -137,15 +138,28 @@ export const FLEET_KEYS: readonly string[] = Object.keys(fleet.shape)
 const keysAt = ([key]: readonly PropertyKey[]) =>
   key === 'publishers' || key === 'viewers' ? Object.keys(principals.shape) : FLEET_KEYS
 
-/** Reads the operator's `fleets.toml`: `[environments.<environment>.<app>]` tables. */
+/** The operator's `fleets.toml`. */
+export interface OperatorConfig {
+  fleets: FleetConfig[]
+  alerts?: AlertConfig | undefined
+}
+
+const TOP_KEYS = ['environments', 'alerts']
+
 export function parseFleets(toml: string, file: string): FleetConfig[] {
+  return parseOperatorConfig(toml, file).fleets
+}
+
+/** Reads `[environments.<environment>.<app>]` tables, and what is of the whole stack. */
+export function parseOperatorConfig(toml: string, file: string): OperatorConfig {
   const document = parseToml(toml, file)
   const mistakes: Mistake[] = Object.keys(document)
-    .filter((key) => key !== 'environments')
-    .map((key) => unknownKey([key], ['environments']))
+    .filter((key) => !TOP_KEYS.includes(key))
+    .map((key) => unknownKey([key], TOP_KEYS))
+  const alerts = readAlerts(document.alerts, mistakes)
   const found = listTables(document.environments, mistakes).map((entry) => readFleet(entry, mistakes))
   refuseMistakes(file, mistakes)
-  return found.filter((config) => config !== undefined)
+  return { fleets: found.filter((config) => config !== undefined), alerts }
 }
 
 interface Entry {

@@ -16,6 +16,8 @@ export const fleetReport = z.object({
   /** When the fleet was asked. */
   asOf: z.iso.datetime(),
   targets: z.record(z.string(), seen),
+  /** How many starts of the stack's functions have failed for good, in whatever environment; absent: not known. */
+  failedStarts: z.number().int().nonnegative().optional(),
 })
 export type FleetReport = z.infer<typeof fleetReport>
 
@@ -26,18 +28,20 @@ export interface FleetLook {
   /** What those that answered serve. */
   serves: Readonly<Record<string, string | null>>
   stopped: readonly string[]
+  failedStarts?: number | undefined
 }
 
 /** Who did not answer keeps its last word, with its age; who is of the fleet no more is forgotten. */
 export function reportFleet(known: FleetReport | undefined, look: FleetLook): FleetReport {
-  const { asOf, members, serves } = look
+  const { asOf, members, serves, failedStarts } = look
   const stopped = new Set(look.stopped)
   const targets = members.map((target): [string, SeenTarget] => {
     const release = serves[target]
     if (release !== undefined) return [target, { release, at: asOf, presence: 'online' }]
     return [target, { ...known?.targets[target], presence: stopped.has(target) ? 'stopped' : 'silent' }]
   })
-  return { format: 1, asOf, targets: Object.fromEntries(targets) }
+  const counted = failedStarts !== undefined && { failedStarts }
+  return { format: 1, asOf, targets: Object.fromEntries(targets), ...counted }
 }
 
 /** Who is known to serve something else than it should. */

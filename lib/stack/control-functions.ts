@@ -17,6 +17,7 @@ import { letReadAlarms } from './alarm-access.ts'
 import { ARTIFACTS, acknowledgeBucketPaths, type BucketPaths, bucketStatements } from './bucket-access.ts'
 import { letCommand } from './command-access.ts'
 import { letTell } from './event-access.ts'
+import { FailedStarts } from './failed-starts.ts'
 
 export interface ControlFunctionsProps {
   bucket: Bucket
@@ -25,6 +26,8 @@ export interface ControlFunctionsProps {
 
 const ALIAS = 'live'
 const LOOK_AGAIN_EVERY = Duration.minutes(5)
+/** A stale "look again" is of no use: the next one is on its way. */
+const RULES_TRY_FOR = Duration.hours(1)
 /** A status costs a target a second of Python. */
 const LOOK_AT_FLEETS_EVERY = Duration.minutes(15)
 
@@ -34,9 +37,12 @@ export class ControlFunctions extends Construct {
   readonly rollout: NodejsFunction
   readonly rolloutAlias: Alias
   readonly lookAtFleet: NodejsFunction
+  readonly failedStarts: FailedStarts
 
   constructor(scope: Construct, id: string, { bucket, fleets }: ControlFunctionsProps) {
     super(scope, id)
+    this.failedStarts = new FailedStarts(this, 'FailedStarts')
+    const onFailure = this.failedStarts.destination
     this.rollout = this.function('Rollout', 'rollout', fleets, {
       timeout: Duration.minutes(5),
       durableConfig: {
@@ -50,14 +56,21 @@ export class ControlFunctions extends Construct {
       aliasName: ALIAS,
       version: this.rollout.currentVersion,
     })
-    this.lookAtFleet = this.function('LookAtFleet', 'look-at-fleet', fleets, { timeout: Duration.minutes(5) })
-    this.onUpload = this.function('OnUpload', 'on-upload', fleets, { timeout: Duration.minutes(2) })
+    this.lookAtFleet = this.function('LookAtFleet', 'look-at-fleet', fleets, {
+      timeout: Duration.minutes(5),
+      onFailure,
+    })
+    this.onUpload = this.function('OnUpload', 'on-upload', fleets, {
+      timeout: Duration.minutes(2),
+      onFailure,
+    })
 
     this.letUse(bucket, fleets)
     this.letOnUploadStart()
     for (const lambda of [this.rollout, this.lookAtFleet]) letCommand(lambda, fleets)
     for (const lambda of [this.rollout, this.onUpload]) letTell(lambda)
     letReadAlarms(this.rollout, fleets)
+    this.failedStarts.letCount(this.lookAtFleet)
     this.lookAgainWhen(bucket)
     this.acknowledge()
   }
@@ -125,6 +138,7 @@ export class ControlFunctions extends Construct {
 
   /** Uploads say that there is something to do; ended executions and the clock catch what an event missed. */
   private lookAgainWhen(bucket: Bucket): void {
+    const retry = { deadLetterQueue: this.failedStarts.queue, maxEventAge: RULES_TRY_FOR }
     for (const suffix of WATCHED_SUFFIXES) {
       bucket.addEventNotification(EventType.OBJECT_CREATED, new LambdaDestination(this.onUpload), { suffix })
     }
@@ -137,15 +151,15 @@ export class ControlFunctions extends Construct {
           functionArn: [{ prefix: this.rollout.functionArn }],
         },
       },
-      targets: [new LambdaFunction(this.onUpload)],
+      targets: [new LambdaFunction(this.onUpload, retry)],
     })
     new Rule(this, 'LookAgain', {
       schedule: Schedule.rate(LOOK_AGAIN_EVERY),
-      targets: [new LambdaFunction(this.onUpload)],
+      targets: [new LambdaFunction(this.onUpload, retry)],
     })
     new Rule(this, 'LookAtFleets', {
       schedule: Schedule.rate(LOOK_AT_FLEETS_EVERY),
-      targets: [new LambdaFunction(this.lookAtFleet)],
+      targets: [new LambdaFunction(this.lookAtFleet, retry)],
     })
   }
 

@@ -3,6 +3,8 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:f
 import { join } from 'node:path'
 import { writeFileAtomically } from '../atomic-file.ts'
 import { sleepUntil } from '../sleep-until.ts'
+import type { InvocationResult } from './runtime-api.ts'
+import { functionError } from './worker.ts'
 
 /** Asynchronous invocations: on disk until the function has done them, also over a restart. */
 export interface AsyncInvocations {
@@ -18,16 +20,30 @@ interface Waiting {
   failures: number
 }
 
-/** False when the function failed. */
-type Deliver = (functionArn: string, payload: string) => Promise<boolean>
+type Deliver = (functionArn: string, payload: string) => Promise<InvocationResult>
 
 /** Twice, as on AWS; which waits one and then two minutes, while here somebody sits and watches. */
 const RETRY_SECONDS = [2, 5]
 
+export interface AsyncOptions {
+  retrySeconds?: readonly number[]
+  /** How often one is tried again; two times where nobody says so. */
+  retriesOf?: (functionArn: string) => number | undefined
+  /** Takes one that has failed for good; false where nobody wants it. */
+  onFailed?: (failed: FailedInvocation) => boolean
+}
+
+export interface FailedInvocation {
+  functionArn: string
+  payload: string
+  invocations: number
+  result: InvocationResult
+}
+
 export function openAsyncInvocations(
   directory: string,
   deliver: Deliver,
-  retrySeconds = RETRY_SECONDS,
+  { retrySeconds = RETRY_SECONDS, retriesOf = () => undefined, onFailed = () => false }: AsyncOptions = {},
 ): AsyncInvocations {
   const undelivered = join(directory, 'undelivered')
   const failed = join(directory, 'failed')
@@ -37,16 +53,20 @@ export function openAsyncInvocations(
   const work = async (name: string, waiting: Waiting) => {
     const file = join(undelivered, name)
     for (;;) {
-      const isDone = await deliver(waiting.functionArn, waiting.payload).catch((error) => {
+      const { functionArn, payload } = waiting
+      const result = await deliver(functionArn, payload).catch((error) => {
         // The function is not in the stack any more, or cannot be invoked this way.
-        console.error(`An event for ${waiting.functionArn} could not be delivered: ${error}`)
-        return false
+        console.error(`An event for ${functionArn} could not be delivered: ${error}`)
+        return functionError('Undeliverable', String(error))
       })
       if (closing.signal.aborted) return
-      if (isDone) return rmSync(file)
-      const delay = retrySeconds[waiting.failures]
-      if (delay === undefined) return renameSync(file, join(failed, name))
+      if (!result.error) return rmSync(file)
+      const delay = retrySeconds.slice(0, retriesOf(functionArn))[waiting.failures]
       waiting.failures++
+      if (delay === undefined) {
+        const isTaken = onFailed({ functionArn, payload, invocations: waiting.failures, result })
+        return isTaken ? rmSync(file) : renameSync(file, join(failed, name))
+      }
       writeFileAtomically(file, JSON.stringify(waiting))
       await sleepUntil(new Date(Date.now() + delay * 1000), closing.signal)
       if (closing.signal.aborted) return

@@ -24,6 +24,13 @@ export interface AliasConfig {
   name: string
 }
 
+/** What becomes of asynchronous invocations that fail. */
+export interface AsyncConfig {
+  retries: number
+  /** Where one ends that has failed for good. */
+  failureQueueArn?: string | undefined
+}
+
 /** A function at one version: what an invocation runs, and an execution is pinned to. */
 export interface FunctionVersion {
   version: string

@@ -10,7 +10,8 @@ import { type Execution, isRunning } from './durable/execution.ts'
 import { openExecutionStore } from './durable/execution-store.ts'
 import { checkStart } from './durable/start-execution.ts'
 import { statusChangeEvent } from './durable/status-change-event.ts'
-import type { AliasConfig, FunctionConfig } from './function-config.ts'
+import { failureRecord } from './failure-destination.ts'
+import type { AliasConfig, AsyncConfig, FunctionConfig } from './function-config.ts'
 import { type FoundFunction, openFunctionRegistry } from './function-registry.ts'
 import { createFunctionRunner } from './function-runner.ts'
 import { invokeOperations } from './invoke-operations.ts'
@@ -28,6 +29,9 @@ export interface LambdaOptions {
   /** Where functions find the local cloud; asked when one starts. */
   endpointUrl: () => string
   putEvent: (event: BusEvent) => void
+  /** By the function's name. */
+  asyncConfigs?: Readonly<Record<string, AsyncConfig>>
+  sendToQueue?: (queueArn: string, body: string) => void
 }
 
 /** The local Lambda: real processes, durable executions, asynchronous invocations. */
@@ -43,7 +47,7 @@ export interface Lambda {
 const LONGEST_EXECUTION = { executionTimeoutSeconds: 31_622_400, retentionDays: 14 }
 
 export function openLambda(options: LambdaOptions): Lambda {
-  const { directory, region, account, putEvent } = options
+  const { directory, region, account, putEvent, asyncConfigs = {}, sendToQueue } = options
   const registry = openFunctionRegistry({
     directory,
     arnPrefix: `arn:aws:lambda:${region}:${account}:function:`,
@@ -65,14 +69,22 @@ export function openLambda(options: LambdaOptions): Lambda {
     return engine.start({ version: found, functionArn, input, name })
   }
 
-  const queue = openAsyncInvocations(directory, async (functionArn, payload) => {
+  const deliver = async (functionArn: string, payload: string) => {
     const found = registry.find(functionArn)
-    if (found.config.durable) {
-      checkStart(found, false, undefined)
-      startExecution(found, payload)
+    if (!found.config.durable) return runner.run(found, functionArn, Buffer.from(payload))
+    checkStart(found, false, undefined)
+    startExecution(found, payload)
+    return { payload: Buffer.from('null') }
+  }
+  const asyncConfigOf = (functionArn: string) => asyncConfigs[functionArn.split(':')[6] ?? '']
+  const queue = openAsyncInvocations(directory, deliver, {
+    retriesOf: (functionArn) => asyncConfigOf(functionArn)?.retries,
+    onFailed(failed) {
+      const queueArn = asyncConfigOf(failed.functionArn)?.failureQueueArn
+      if (!queueArn || !sendToQueue) return false
+      sendToQueue(queueArn, JSON.stringify(failureRecord(failed)))
       return true
-    }
-    return !(await runner.run(found, functionArn, Buffer.from(payload))).error
+    },
   })
 
   return {

@@ -20,7 +20,7 @@ export interface AlarmsOptions {
 }
 
 /** What is kept of an alarm: as it was put, and the state that was set. */
-interface StoredAlarm extends Omit<PutMetricAlarmInput, 'Tags'> {
+interface StoredAlarm extends Partial<Omit<PutMetricAlarmInput, 'Tags'>> {
   AlarmName: string
   state: 'OK' | 'ALARM' | 'INSUFFICIENT_DATA'
   reason: string
@@ -30,7 +30,7 @@ interface StoredAlarm extends Omit<PutMetricAlarmInput, 'Tags'> {
 /** CloudWatch's alarms without its metrics: a state is what somebody sets with SetAlarmState, until it is set again. */
 export interface Alarms {
   service: Service
-  put(alarm: PutMetricAlarmInput): void
+  put(alarm: Pick<PutMetricAlarmInput, 'AlarmName' | 'AlarmDescription'>): void
 }
 
 const MOST_RECORDS = 100
@@ -38,7 +38,7 @@ const MOST_RECORDS = 100
 export function openAlarms({ directory, region, account }: AlarmsOptions): Alarms {
   const alarms = new JsonFolder<StoredAlarm>(directory)
 
-  const put = ({ Tags: _tags, ...given }: PutMetricAlarmInput) => {
+  const put = ({ Tags: _tags, ...given }: Partial<PutMetricAlarmInput>) => {
     const AlarmName = given.AlarmName ?? ''
     const initial = {
       state: 'INSUFFICIENT_DATA' as const,

@@ -50,6 +50,16 @@ const LOG_GROUP: Naming = (id, { LogGroupName }, { stackName, region, account })
   return { ref: name, attributes: { Arn: `arn:aws:logs:${region}:${account}:log-group:${name}:*` } }
 }
 
+/** Its URL is AWS's, as the local one is not known before the endpoint listens. */
+const QUEUE: Naming = (id, { QueueName }, { stackName, region, account }) => {
+  const name = given(QueueName) ?? shorten(`${stackName}-${id}`, 80)
+  const Arn = `arn:aws:sqs:${region}:${account}:${name}`
+  return {
+    ref: `https://sqs.${region}.amazonaws.com/${account}/${name}`,
+    attributes: { Arn, QueueName: name },
+  }
+}
+
 const MANAGED_POLICY: Naming = (id, _properties, { stackName, account }) => {
   const arn = `arn:aws:iam::${account}:policy/${stackName}-${id}`
   return { ref: arn, attributes: { PolicyArn: arn } }
@@ -70,6 +80,7 @@ const NAMINGS: Record<string, Naming> = {
   'AWS::KMS::Key': KEY,
   'AWS::Logs::LogGroup': LOG_GROUP,
   'AWS::IAM::ManagedPolicy': MANAGED_POLICY,
+  'AWS::SQS::Queue': QUEUE,
 }
 
 /** The name and the attributes that a resource has here; the same at every start. */

@@ -4,7 +4,7 @@ import { UserError } from '../../lib/user-error.ts'
 import type { EventRule } from '../events/event-bus.ts'
 import type { EventPattern } from '../events/event-pattern.ts'
 import type { NotificationRule } from '../events/storage-notifications.ts'
-import type { AliasConfig, FunctionConfig } from '../lambda/function-config.ts'
+import type { AliasConfig, AsyncConfig, FunctionConfig } from '../lambda/function-config.ts'
 import type { Assembly } from './assembly.ts'
 import { type LocalResource, resolve, type Scope } from './intrinsics.ts'
 import { nameResource } from './local-names.ts'
@@ -17,6 +17,10 @@ export interface LocalStack {
   functions: FunctionConfig[]
   aliases: AliasConfig[]
   rules: EventRule[]
+  queues: string[]
+  alarms: schemas.Alarm[]
+  /** What becomes of asynchronous invocations that fail, by the function's name. */
+  asyncConfigs: Record<string, AsyncConfig>
   documents: { name: string; content: Record<string, unknown>; versionName?: string | undefined }[]
   associations: schemas.Association[]
   outputs: Record<string, string>
@@ -38,7 +42,7 @@ const HARMLESS = [
   'AWS::S3::BucketPolicy',
   'AWS::Lambda::Permission',
   'AWS::Lambda::Version',
-  'AWS::Lambda::EventInvokeConfig',
+  'AWS::SQS::QueuePolicy',
   'AWS::CDK::Metadata',
 ]
 
@@ -113,6 +117,20 @@ const READERS: Record<string, (reading: Reading) => void> = {
       targets: Targets.map(({ Arn, Input }) => ({ functionArn: Arn, ...(Input && { input: Input }) })),
     })
   },
+  'AWS::CloudWatch::Alarm': ({ stack, properties }) => {
+    stack.alarms.push(schemas.alarm.parse(properties))
+  },
+  'AWS::SQS::Queue': ({ stack, resource }) => {
+    stack.queues.push(resource.attributes.QueueName ?? '')
+  },
+  'AWS::Lambda::EventInvokeConfig': ({ stack, properties }) => {
+    const { FunctionName, MaximumRetryAttempts, DestinationConfig } =
+      schemas.eventInvokeConfig.parse(properties)
+    stack.asyncConfigs[FunctionName] = {
+      retries: MaximumRetryAttempts,
+      failureQueueArn: DestinationConfig?.OnFailure?.Destination,
+    }
+  },
   'AWS::SSM::Document': ({ stack, resource, properties }) => {
     const { Content, VersionName } = schemas.document.parse(properties)
     stack.documents.push({ name: resource.ref, content: Content, versionName: VersionName })
@@ -172,6 +190,9 @@ function emptyStack(): LocalStack {
     functions: [],
     aliases: [],
     rules: [],
+    queues: [],
+    alarms: [],
+    asyncConfigs: {},
     documents: [],
     associations: [],
     outputs: {},

@@ -54,6 +54,22 @@ export const lambdaFunction = z.object({
 
 export const alias = z.object({ FunctionName: z.string(), Name: z.string() })
 
+/** There are no metrics here: of an alarm there is what it is called, and what it says. */
+export const alarm = z.object({ AlarmName: z.string(), AlarmDescription: z.string().optional() })
+export type Alarm = z.infer<typeof alarm>
+
+export const eventInvokeConfig = z.object({
+  FunctionName: z.string(),
+  MaximumRetryAttempts: z.number().default(2),
+  DestinationConfig: z
+    .object({
+      OnFailure: z
+        .object({ Destination: z.string().startsWith('arn:aws:sqs:', 'only queues are local destinations') })
+        .optional(),
+    })
+    .optional(),
+})
+
 export const rule = z.object({
   EventPattern: z.record(z.string(), z.unknown()).optional(),
   ScheduleExpression: z.string().optional(),

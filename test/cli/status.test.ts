@@ -79,6 +79,17 @@ describe('status', () => {
     ])
   })
 
+  it.each([
+    [0, 'previous  -'],
+    [1, 'broken    a start of the stack'],
+    [3, 'broken    3 starts of the stack'],
+  ])('says when %i starts of functions have failed for good', async (failedStarts, line) => {
+    const bucket = await startBucket()
+    const report = { format: 1, asOf: '2026-01-01T12:01:00.000Z', targets: {}, failedStarts }
+    await bucket.createOnly(fleetKey(SCOPE), JSON.stringify(report))
+    expect(lines(renderStatus(await readStatus(bucket, SCOPE))).at(-1)).toContain(line)
+  })
+
   it('shows the latest requests, whatever refused ones of before were called', async () => {
     const bucket = await startBucket()
     for (let index = 0; index < 9; index++) {

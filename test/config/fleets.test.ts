@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { FLEET_KEYS, type FleetConfig, parseFleets } from '../../lib/config/fleets.ts'
+import { ALERT_KEYS } from '../../lib/config/alerts.ts'
+import { FLEET_KEYS, type FleetConfig, parseFleets, parseOperatorConfig } from '../../lib/config/fleets.ts'
 import { mistakesOf } from './mistakes-of.ts'
 
 const GOOD: Record<string, string> = {
@@ -127,7 +128,7 @@ describe("the operator's configuration", () => {
   it('reports every mistake of the file at once', () => {
     const toml = `${fleetToml({ user: '"root"', health_passes: '0' })}\n[environments.Prod.shop]\n[other]`
     expect(mistakes(toml)).toEqual([
-      'other: unknown key; known keys: environments',
+      'other: unknown key; known keys: environments, alerts',
       expect.stringMatching(/^environments\.staging\.shop\.health_passes: must be good answers/),
       expect.stringMatching(/^environments\.staging\.shop\.user: must not be root/),
       expect.stringMatching(/^environments\.Prod\.shop: "Prod" is not a name/),
@@ -143,6 +144,17 @@ describe("the operator's configuration", () => {
     expect(mistakesOf(() => parse('[environments.a.b]\nuser = = 1'))[0]).toBe(
       'fleets.toml:2:8: invalid value',
     )
+  })
+
+  it('has a topic for alerts, where there is one', () => {
+    const topicArn = 'arn:aws:sns:eu-west-1:123456789012:alerts'
+    const config = parseOperatorConfig(`${fleetToml()}\n[alerts]\ntopic_arn = "${topicArn}"`, 'fleets.toml')
+    expect(config.alerts).toEqual({ topicArn })
+    expect(parseOperatorConfig(fleetToml(), 'fleets.toml').alerts).toBeUndefined()
+    expect(mistakes(`${fleetToml()}\n[alerts]\ntopic_arn = "ops@example.com"\ntopic = "x"`)).toEqual([
+      'alerts.topic_arn: is not the ARN of an SNS topic (and no FIFO one)',
+      'alerts.topic: unknown key; did you mean "topic_arn"?',
+    ])
   })
 
   it('refuses an environment without an app', () => {
@@ -164,6 +176,8 @@ describe('the reference of fleets.toml', () => {
 
   it('tells of every key', () => {
     const text = readFileSync(file, 'utf8')
-    expect(FLEET_KEYS.filter((key) => !new RegExp(`^(# )?${key} = `, 'm').test(text))).toEqual([])
+    expect(
+      [...FLEET_KEYS, ...ALERT_KEYS].filter((key) => !new RegExp(`^(# )?${key} = `, 'm').test(text)),
+    ).toEqual([])
   })
 })

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -13,7 +13,7 @@ import { pip } from '../examples/python.ts'
 import { indexSettings, mayUseIndex } from '../index/package-index.ts'
 import { type Account, type Call, type Grant, grantsOf, isUse, openAccount } from '../stack/account.ts'
 import { iamCalls } from '../stack/iam-calls.ts'
-import { setAlarm } from './set-alarm.ts'
+import { failToStart, setAlarm } from './operator.ts'
 import { ROOT, type TeamAtWork, teamAtWork } from './team-at-work.ts'
 
 const BOTOCORE = 'botocore==1.44.5'
@@ -50,6 +50,7 @@ beforeAll(async () => {
   const as = async (user: string, ...args: string[]) => {
     const { exitCode, all } = await team.pybundleAs(user, ...args)
     expect(exitCode, `${user}: ${args.join(' ')}\n${all}`).toBe(0)
+    return String(all)
   }
   const staging = ['--environment', 'staging']
   await as('publisher-of-staging', 'publish-release', ...staging)
@@ -61,8 +62,9 @@ beforeAll(async () => {
   await as('publisher-of-staging', 'repair', ...staging)
   await as('publisher-of-staging', 'freeze', '--reason', 'a fair', ...staging)
   await as('publisher-of-staging', 'unfreeze', ...staging)
+  await failToStart(team.cloud)
   await as('publisher-of-staging', 'status', '--refresh', ...staging)
-  await as('viewer', 'status', ...staging)
+  expect(await as('viewer', 'status', ...staging)).toContain('a start of the stack')
 }, 180_000)
 afterAll(async () => {
   rmSync(keys, { recursive: true, force: true })
@@ -183,6 +185,21 @@ describe('each call that was made', () => {
     }
     const unused = [...used].filter(([, { isUsed }]) => !isUsed).map(([key]) => key)
     expect(unused.sort()).toEqual(Object.keys(UNUSED).sort())
+  })
+
+  it('is one of functions whose log tells of which app and rollout each line is, in JSON', () => {
+    const folder = join(team.directory, 'cloud/lambda/logs')
+    const logs = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8').trim())
+    const lines = logs
+      .join('\n')
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(
+      lines.filter(({ environment, app, function_name }) => !(environment && app && function_name)),
+    ).toEqual([])
+    const ends = lines.filter(({ message }) => message === 'The rollout ends.')
+    expect(ends.length).toBeGreaterThan(3)
+    expect(new Set(ends.map(({ rollout }) => rollout)).size).toBe(ends.length)
   })
 
   it.runIf(mayRun)(

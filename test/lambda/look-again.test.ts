@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { Logger } from '@aws-lambda-powertools/logger'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { lookAgain } from '../../lambda/look-again.ts'
 import { requestForDrop } from '../../lambda/request-for-drop.ts'
@@ -58,7 +59,8 @@ const fleetLooker = {
 }
 const told: RolloutEvent[] = []
 const events = { tell: async (event: RolloutEvent) => void told.push(rolloutEvent.parse(event)) }
-const clients = () => ({ store: bucket.store, engine, fleetLooker, events })
+const log = new Logger()
+const clients = () => ({ store: bucket.store, engine, fleetLooker, events, log })
 const look = (policy = UNSIGNED) => lookAgain(clients(), scope, policy)
 const state = async () => stateSchema.parse(await bucket.store.readJson(stateKey(scope)))
 const record = async (id: string) => (await bucket.store.readJson(rolloutKey(scope, id))) as RolloutRecord

@@ -5,13 +5,22 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda'
 import { GetObjectCommand, NoSuchKey, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import {
+  GetQueueAttributesCommand,
+  GetQueueUrlCommand,
+  ReceiveMessageCommand,
+  SQSClient,
+} from '@aws-sdk/client-sqs'
 import { App, CfnOutput, Stack } from 'aws-cdk-lib'
 import { Rule } from 'aws-cdk-lib/aws-events'
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets'
 import { Alias, Code, Function as Lambda, Runtime } from 'aws-cdk-lib/aws-lambda'
+import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations'
 import { Bucket, EventType } from 'aws-cdk-lib/aws-s3'
 import { LambdaDestination } from 'aws-cdk-lib/aws-s3-notifications'
+import { Queue } from 'aws-cdk-lib/aws-sqs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cloud, startCloud } from '../../local/cloud.ts'
 import { openProcessRecord } from '../../local/process-record.ts'
@@ -35,12 +44,13 @@ afterAll(async () => {
 
 const newDirectory = () => join(folder, `state-${++directories}`)
 const start = (directory: string) => startCloud({ assembly, directory, port: 0 })
-const clientOf = ({ env }: Cloud) => {
+const clientOf = (of: Cloud) => new S3Client(accessTo(of))
+const accessTo = ({ env }: Cloud) => {
   const credentials = {
     accessKeyId: env.AWS_ACCESS_KEY_ID ?? '',
     secretAccessKey: env.AWS_SECRET_ACCESS_KEY ?? '',
   }
-  return new S3Client({ endpoint: env.AWS_ENDPOINT_URL ?? '', region: env.AWS_REGION ?? '', credentials })
+  return { endpoint: env.AWS_ENDPOINT_URL ?? '', region: env.AWS_REGION ?? '', credentials }
 }
 
 /** A stack as CDK makes it: a function that writes each event it gets into the bucket. */
@@ -64,6 +74,8 @@ async function synthesize(): Promise<void> {
     handler: 'index.handler',
     runtime: Runtime.NODEJS_24_X,
     environment: { BUCKET: bucket.bucketName },
+    retryAttempts: 0,
+    onFailure: new SqsDestination(new Queue(stack, 'Failed', { queueName: 'failed' })),
   })
   bucket.grantReadWrite(writer)
   new Alias(stack, 'Live', { aliasName: 'live', version: writer.currentVersion })
@@ -110,6 +122,34 @@ describe('the local cloud', () => {
     const record = await seen('a.request')
     expect(record.bucket.name).toBe(cloud.bucket)
     expect(record.object).toMatchObject({ key: Key, size: 1, versionId: VersionId })
+  })
+
+  test('sends a start that fails for good to the queue that the template names', async () => {
+    const lambda = new LambdaClient(accessTo(cloud))
+    const FunctionName = execFileSync('ls', [join(folder, 'state-1/lambda/logs')], { encoding: 'utf8' })
+      .trim()
+      .replace(/\.log$/, '')
+    const Payload = '{"of":"nobody"}'
+    await lambda.send(new InvokeCommand({ FunctionName, InvocationType: 'Event', Payload }))
+    const { region, credentials } = accessTo(cloud)
+    // The client goes where a queue's URL says.
+    const sqs = new SQSClient({ region, credentials, endpoint: cloud.url })
+    const { QueueUrl = '' } = await sqs.send(new GetQueueUrlCommand({ QueueName: 'failed' }))
+    let received = await sqs.send(new ReceiveMessageCommand({ QueueUrl }))
+    while (!received.Messages?.length) received = await sqs.send(new ReceiveMessageCommand({ QueueUrl }))
+    expect(JSON.parse(received.Messages[0]?.Body ?? '')).toMatchObject({
+      version: '1.0',
+      requestContext: { condition: 'RetriesExhausted', approximateInvokeCount: 1 },
+      requestPayload: { of: 'nobody' },
+      responseContext: { functionError: 'Unhandled' },
+      responsePayload: { errorType: 'TypeError' },
+    })
+    const AttributeNames = ['All' as const]
+    const { Attributes } = await sqs.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames }))
+    expect(Attributes).toMatchObject({
+      ApproximateNumberOfMessages: '0',
+      ApproximateNumberOfMessagesNotVisible: '1',
+    })
   })
 
   test('writes exports that point any AWS client at it', () => {

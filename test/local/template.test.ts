@@ -136,8 +136,8 @@ describe('a template', () => {
   })
 
   test('with a type that the local cloud does not have is an error that names it', () => {
-    const queue = assembly({ Bucket: BUCKET, Queue: { Type: 'AWS::SQS::Queue' } })
-    expect(() => readStack(queue, place)).toThrow('"Queue" of type AWS::SQS::Queue')
+    const queue = assembly({ Bucket: BUCKET, Topic: { Type: 'AWS::SNS::Topic' } })
+    expect(() => readStack(queue, place)).toThrow('"Topic" of type AWS::SNS::Topic')
   })
 
   test('with a function whose code is not there is an error that names it', () => {

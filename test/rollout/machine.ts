@@ -1,5 +1,6 @@
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { Logger } from '@aws-lambda-powertools/logger'
 import { onTestFinished } from 'vitest'
 import { lookAgain } from '../../lambda/look-again.ts'
 import type { FleetPolicy } from '../../lib/release/fleet.ts'
@@ -49,9 +50,11 @@ export async function openMachine({ targets = 5, policy = {} }: MachineOptions =
   const { store, put, events } = cloud
   const fleetLooker = openFleetLooker(cloud, clock)
   const look = () =>
-    lookAgain({ store, engine: engine.adapter, fleetLooker, events }, SCOPE, {
-      isSigned: policy.isSigned ?? false,
-    })
+    lookAgain(
+      { store, engine: engine.adapter, fleetLooker, events, log: new Logger({ logLevel: 'SILENT' }) },
+      SCOPE,
+      { isSigned: policy.isSigned ?? false },
+    )
   const engine = openMortalEngine({ directory, clock, cloud, onEnd: look })
   const upload = releaseUploads(directory, cloud)
   let asked = 0

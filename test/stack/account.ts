@@ -68,7 +68,10 @@ export function openAccount({ Resources }: Pick<Template, 'Resources'>, stackNam
   const [bucket] = ofType('AWS::S3::Bucket')
   const [bucketPolicy] = ofType<Policy>('AWS::S3::BucketPolicy')
   const [key] = ofType<{ KeyPolicy: object }>('AWS::KMS::Key')
+  const [queue] = ofType('AWS::SQS::Queue')
+  const [queuePolicy] = ofType<Policy>('AWS::SQS::QueuePolicy')
   const own = [
+    { arn: queue?.arn, policy: queuePolicy?.properties.PolicyDocument },
     { arn: bucket?.arn, policy: bucketPolicy?.properties.PolicyDocument },
     { arn: key?.arn, policy: key?.properties.KeyPolicy },
   ]
@@ -78,6 +81,7 @@ export function openAccount({ Resources }: Pick<Template, 'Resources'>, stackNam
   return {
     bucket: bucket?.arn ?? '',
     key: key?.arn ?? '',
+    queue: queue?.arn ?? '',
     arn: (service: string, resource: string) => `arn:aws:${service}:${REGION}:${ACCOUNT}:${resource}`,
     /** The resources of a type, with names in the place of references. */
     ofType,

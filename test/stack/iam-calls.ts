@@ -14,6 +14,7 @@ export function iamCalls(account: Account, call: ObservedCall, tagsOf: Tags): Ca
   if (service === 's3') return s3Calls(account, call, input)
   if (service === 'ssm') return ssmCalls(account, operation, input, tagsOf)
   if (service === 'lambda') return lambdaCalls(account, operation, input)
+  if (service === 'sqs' && operation === 'GetQueueAttributes') return queueCalls(account, operation, input)
   if (service === 'monitoring' && operation === 'DescribeAlarms') return describeAlarmsCalls(account, input)
   if (service === 'events' && operation === 'PutEvents') return putEventsCalls(account, input)
   return undefined
@@ -120,6 +121,11 @@ function ssmCalls(account: Account, operation: string, input: Input, tagsOf: Tag
     default:
       return undefined
   }
+}
+
+function queueCalls(account: Account, operation: string, { QueueUrl }: Input): Call[] {
+  const name = String(QueueUrl).split('/').at(-1)
+  return [{ action: `sqs:${operation}`, resource: account.arn('sqs', String(name)) }]
 }
 
 function describeAlarmsCalls(account: Account, { AlarmNames }: Input): Call[] {

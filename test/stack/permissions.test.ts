@@ -91,6 +91,16 @@ describe('what code of ours does is allowed to', () => {
     expect(await decide('rollout', send('staging', TAGGED))).toBe('Allowed')
   })
 
+  it('look-at-fleet: counts failed starts, which Lambda sends with the role of who failed', async () => {
+    const resource = account.queue
+    expect(await decide('look-at-fleet', { action: 'sqs:GetQueueAttributes', resource })).toBe('Allowed')
+    for (const holder of ['on-upload', 'look-at-fleet'] as const) {
+      expect(await decide(holder, { action: 'sqs:SendMessage', resource })).toBe('Allowed')
+      for (const action of ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:PurgeQueue'])
+        expect(await decide(holder, { action, resource })).toMatch(/Denied$/)
+    }
+  })
+
   it('rollout: reads how alarms stand', async () => {
     const resource = account.arn('cloudwatch', 'alarm:errors')
     expect(await decide('rollout', { action: 'cloudwatch:DescribeAlarms', resource })).toBe('Allowed')

@@ -101,6 +101,28 @@ describe('the functions', () => {
     expect(JSON.stringify(ofType('AWS::IAM::Policy'))).not.toContain('cloudwatch:')
   })
 
+  it('send what failed for good to one queue, encrypted and over TLS only', () => {
+    template.resourceCountIs('AWS::SQS::Queue', 1)
+    template.hasResourceProperties('AWS::SQS::Queue', { SqsManagedSseEnabled: true })
+    template.hasResourceProperties('AWS::SQS::QueuePolicy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+        ]),
+      },
+    })
+    const queue = { 'Fn::GetAtt': [Object.keys(template.findResources('AWS::SQS::Queue'))[0], 'Arn'] }
+    const destinations = ofType('AWS::Lambda::EventInvokeConfig').map(
+      ({ DestinationConfig }) => DestinationConfig,
+    )
+    expect(destinations).toEqual([
+      { OnFailure: { Destination: queue } },
+      { OnFailure: { Destination: queue } },
+    ])
+    const targets = ofType('AWS::Events::Rule').flatMap(({ Targets }) => Targets)
+    expect(targets.map(({ DeadLetterConfig }) => DeadLetterConfig)).toEqual(Array(3).fill({ Arn: queue }))
+  })
+
   it('look again when an execution has ended, and every few minutes', () => {
     template.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(5 minutes)' })
     template.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(15 minutes)' })
