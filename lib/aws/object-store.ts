@@ -145,7 +145,12 @@ export function objectStore(s3: S3Client, bucket: string): ObjectStore {
 
     async copy(from, key, metadata) {
       const source = `${from.bucket}/${encodeURIComponent(from.key)}?versionId=${from.versionId}`
-      const replaced = { MetadataDirective: 'REPLACE', Metadata: metadata } as const
+      // Tags are of the object that has them: a copy of what is retired is not, and publishers write none.
+      const replaced = {
+        MetadataDirective: 'REPLACE',
+        Metadata: metadata,
+        TaggingDirective: 'REPLACE',
+      } as const
       const copied = await s3.send(
         new CopyObjectCommand({ Bucket: bucket, Key: key, CopySource: source, ...replaced }),
       )

@@ -1,12 +1,22 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, it, vi } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { artifactStore } from '../../lib/aws/artifact-store.ts'
 import { uploadArtifact } from '../../lib/cli/upload.ts'
 import { sha256 } from '../../lib/release/digest.ts'
 import { RETIRED, RETIRED_TAG } from '../../lib/release/retention.ts'
 import { temporaryFolder } from '../bundle/temporary-folder.ts'
-import { startBucket } from './bucket.ts'
+import { type Bucket, startBucket } from './bucket.ts'
+
+const publisherOf = ({ env }: Bucket) => {
+  vi.spyOn(console, 'error').mockImplementation(() => {})
+  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value)
+  onTestFinished(() => {
+    vi.unstubAllEnvs()
+    vi.restoreAllMocks()
+  })
+  return artifactStore({ bucket: 'artifacts', region: env.AWS_REGION })
+}
 
 const KEY = 'staging/shop/code/one.tar.gz'
 
@@ -15,10 +25,7 @@ it.each([
   ['is not uploaded again where it has other tags', { team: 'shop' }, 1],
   ['is not uploaded again where it has none', {}, 1],
 ])('an artifact that is there %s', async (_what, tags, versions) => {
-  vi.spyOn(console, 'error').mockImplementation(() => {})
-  const bucket = await startBucket()
-  for (const [name, value] of Object.entries(bucket.env)) vi.stubEnv(name, value)
-  const store = artifactStore({ bucket: 'artifacts', region: bucket.env.AWS_REGION })
+  const store = publisherOf(await startBucket())
   const file = join(temporaryFolder(), 'code.tar.gz')
   writeFileSync(file, 'code')
   const artifact = { key: KEY, digest: sha256('code'), local: { file, size: 4 } }
@@ -31,6 +38,15 @@ it.each([
   for (const version of [first, await store.head(KEY)]) seen.add(version?.versionId)
   expect(seen.size).toBe(versions)
   expect(await store.readTags(KEY)).toEqual(versions === 2 ? {} : tags)
-  vi.unstubAllEnvs()
-  vi.restoreAllMocks()
+})
+
+it('a copy for another environment has no tags of where it came from', async () => {
+  const bucket = await startBucket()
+  const store = publisherOf(bucket)
+  await bucket.createOnly(KEY, 'code')
+  const { versionId = '' } = (await store.head(KEY)) ?? {}
+  await store.writeTags(KEY, versionId, { [RETIRED_TAG]: RETIRED })
+  const key = 'production/shop/code/one.tar.gz'
+  await store.transfer({ from: store, object: { key: KEY, versionId }, key, metadata: {} })
+  expect(await store.readTags(key)).toEqual({})
 })

@@ -97,3 +97,18 @@ describe('a rollback to a retired release', () => {
     expect(await machine.store.head(code?.key ?? '', moved?.versionId)).toBeDefined()
   })
 })
+
+describe('a request for a retired release', () => {
+  it('takes it back where nobody uploaded it again', async () => {
+    const machine = await few()
+    const { release: one, ...asked } = await machine.upload('1')
+    await machine.ask({ action: 'deploy', ...asked })
+    await machine.settle()
+    await rollOut(machine, '2', '3')
+    expect(await isRetired(machine, one)).toBe(true)
+    await machine.ask({ action: 'deploy', ...asked })
+    await machine.settle()
+    expect(served(machine)).toEqual([one])
+    expect(await isRetired(machine, one)).toBe(false)
+  })
+})

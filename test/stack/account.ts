@@ -110,7 +110,8 @@ export function openAccount({ Resources }: Pick<Template, 'Resources'>, stackNam
         arns.includes(known) ? (MANAGED[known] ?? []) : [],
       )
       const byAws = { Version: '2012-10-17', Statement: { Effect: 'Allow', Action: actions, Resource: '*' } }
-      const ours = policies.filter(({ properties }) => properties.Roles?.includes(role.ref))
+      // Where a role's own policy would grow too long, CDK attaches others.
+      const ours = [...policies, ...managed].filter(({ properties }) => properties.Roles?.includes(role.ref))
       return [
         ...ours.map(({ properties }) => properties.PolicyDocument),
         ...(actions.length > 0 ? [byAws] : []),
