@@ -1,6 +1,8 @@
+import type { ServerResponse } from 'node:http'
 import type { SendCommand$ } from '@aws-sdk/client-ssm'
+import { CBOR_HEADERS, cborOperation, fromCbor, refuseAsCbor, toCbor } from './cbor-codec.ts'
 import { fromJson, toJson } from './json-codec.ts'
-import { observed, readBody, type Service, ServiceError } from './service.ts'
+import { observed, readBody, type Service, ServiceError, type SignedRequest } from './service.ts'
 
 /** An operation's schema as an SDK client exports it. */
 type OperationSchema = typeof SendCommand$
@@ -36,28 +38,44 @@ export function agentOperation<Input extends object>(
   return { name, run: async (input, caller) => (await run(input as Input, caller)) as Members }
 }
 
-/** A server for AWS JSON 1.0 and 1.1, with the codec that the SDK's clients use. */
+/** A server for AWS JSON 1.0 and 1.1, with the codec that the SDK's clients use; and for who speaks CBOR instead. */
 export function awsJsonService(operations: readonly Operation[]): Service {
   const byName = new Map(operations.map((known) => [known.name, known]))
-  return async (request, response) => {
-    const { headers, body, principal } = request
-    const name = String(headers['x-amz-target'] ?? '').split('.')[1] ?? ''
+  const find = (name: string) => {
     const found = byName.get(name)
-    if (!found) {
-      throw new ServiceError(
-        400,
-        'UnknownOperationException',
-        `The local cloud has no operation "${name}" of that service.`,
-      )
-    }
-    const input = await readInput(found, (await readBody(body)).toString() || '{}')
+    if (found) return found
+    const message = `The local cloud has no operation "${name}" of that service.`
+    throw new ServiceError(400, 'UnknownOperationException', message)
+  }
+  const run = async (request: SignedRequest, response: ServerResponse, found: Operation, input: Members) => {
     const gone = new AbortController()
     response.once('close', () => gone.abort())
-    const output = await observed(request, { operation: name, input }, () =>
-      found.run(input, { principal, gone: gone.signal }),
-    )
+    const caller = { principal: request.principal, gone: gone.signal }
+    return observed(request, { operation: found.name, input }, () => found.run(input, caller))
+  }
+
+  const answerInJson: Service = async (request, response) => {
+    const { headers, body } = request
+    const found = find(String(headers['x-amz-target'] ?? '').split('.')[1] ?? '')
+    const input = await readInput(found, (await readBody(body)).toString() || '{}')
+    const output = await run(request, response, found, input)
     response.writeHead(200, { 'content-type': headers['content-type'] ?? 'application/x-amz-json-1.1' })
     response.end(writeOutput(found, output))
+  }
+  const answerInCbor = async (request: SignedRequest, response: ServerResponse, name: string) => {
+    try {
+      const found = find(name)
+      const [input, output] = [found.schema?.[4] ?? 15, found.schema?.[5] ?? 15]
+      const said = await run(request, response, found, await fromCbor(input, await readBody(request.body)))
+      response.writeHead(200, CBOR_HEADERS).end(toCbor(output, said))
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error
+      refuseAsCbor(response, error)
+    }
+  }
+  return (request, response) => {
+    const name = cborOperation(request)
+    return name ? answerInCbor(request, response, name) : answerInJson(request, response)
   }
 }
 

@@ -62,6 +62,9 @@ beforeAll(async () => {
   await as('publisher-of-staging', 'repair', ...staging)
   await as('publisher-of-staging', 'freeze', '--reason', 'a fair', ...staging)
   await as('publisher-of-staging', 'unfreeze', ...staging)
+  await setAlarm(team.cloud, ALARM, 'ALARM')
+  const refused = await team.pybundleAs('publisher-of-staging', 'publish-release', ...staging)
+  expect([refused.exitCode, refused.all]).toEqual([1, expect.stringContaining(`"${ALARM}" is in ALARM`)])
   await failToStart(team.cloud)
   await as('publisher-of-staging', 'status', '--refresh', ...staging)
   expect(await as('viewer', 'status', ...staging)).toContain('a start of the stack')
@@ -168,7 +171,7 @@ describe('each call that was made', () => {
       .flatMap(({ input }) => (input as { Entries: { Detail: string }[] }).Entries)
       .map(({ Detail }) => rolloutEvent.parse(JSON.parse(Detail)))
     expect(new Set(events.map(({ status }) => status))).toEqual(
-      new Set(['begun', 'prepared', 'migrated', 'wave-activated', 'done']),
+      new Set(['begun', 'prepared', 'migrated', 'wave-activated', 'done', 'refused']),
     )
   })
 
