@@ -95,6 +95,7 @@ function policiesOf({ principal, service, operation, input }: ObservedCall): obj
 }
 
 const NOT_FOUND = 'Without it S3 answers 403 for what is not there yet.'
+const BY_LAMBDA = 'Lambda itself puts there, with the role of its function, what failed for good.'
 const RETIRES = 'Retires what is beyond keep_releases: test/rollout/retention.test.ts.'
 
 /** What the day above may do without, and what it is for. */
@@ -102,9 +103,13 @@ const UNUSED: Record<string, string> = {
   'LookAtFleet: s3:GetObject /<environment>/guestbook/state.json':
     'On its schedule, every 15 minutes, it passes over where a rollout is at work.',
   'LookAtFleet: s3:ListBucket ': NOT_FOUND,
+  'LookAtFleet: sqs:SendMessage arn:aws:sqs:us-east-1:123456789012:Pybundle-ControlFailedStartsQueueD20B7F3E':
+    BY_LAMBDA,
   'LookAtFleet: ssm:DescribeInstanceProperties *': 'Asks whether who is silent was stopped.',
   'OnUpload: events:PutEvents arn:aws:events:us-east-1:123456789012:event-bus/default':
     'Tells of what is refused or superseded, which no rollout does.',
+  'OnUpload: sqs:SendMessage arn:aws:sqs:us-east-1:123456789012:Pybundle-ControlFailedStartsQueueD20B7F3E':
+    BY_LAMBDA,
   'OnUpload: s3:GetObject /<environment>/guestbook/rollouts/*': 'Reads what an engine that died had done.',
   'OnUpload: s3:PutObject /<environment>/guestbook/requests/*': 'Asks for what was dropped by hand.',
   'Rollout: lambda:GetDurableExecutionState *': "In AWS's own policy: a history longer than a page.",
