@@ -140,11 +140,14 @@ const keysAt = ([key]: readonly PropertyKey[]) =>
 
 /** The operator's `fleets.toml`. */
 export interface OperatorConfig {
+  /** The stack's name in CloudFormation. */
+  stack: string
   fleets: FleetConfig[]
   alerts?: AlertConfig | undefined
 }
 
-const TOP_KEYS = ['environments', 'alerts']
+const TOP_KEYS = ['stack', 'environments', 'alerts']
+const DEFAULT_STACK = 'Pybundle'
 
 export function parseFleets(toml: string, file: string): FleetConfig[] {
   return parseOperatorConfig(toml, file).fleets
@@ -156,10 +159,17 @@ export function parseOperatorConfig(toml: string, file: string): OperatorConfig 
   const mistakes: Mistake[] = Object.keys(document)
     .filter((key) => !TOP_KEYS.includes(key))
     .map((key) => unknownKey([key], TOP_KEYS))
+  const stack = readStackName(document.stack, mistakes)
   const alerts = readAlerts(document.alerts, mistakes)
   const found = listTables(document.environments, mistakes).map((entry) => readFleet(entry, mistakes))
   refuseMistakes(file, mistakes)
-  return { fleets: found.filter((config) => config !== undefined), alerts }
+  return { fleets: found.filter((config) => config !== undefined), stack, alerts }
+}
+
+function readStackName(given: unknown = DEFAULT_STACK, mistakes: Mistake[]): string {
+  if (typeof given === 'string' && /^[A-Za-z][A-Za-z0-9-]{0,39}$/.test(given)) return given
+  mistakes.push({ path: 'stack', what: 'must be a letter, then up to 39 letters, digits and "-"' })
+  return DEFAULT_STACK
 }
 
 interface Entry {

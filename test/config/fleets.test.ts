@@ -128,7 +128,7 @@ describe("the operator's configuration", () => {
   it('reports every mistake of the file at once', () => {
     const toml = `${fleetToml({ user: '"root"', health_passes: '0' })}\n[environments.Prod.shop]\n[other]`
     expect(mistakes(toml)).toEqual([
-      'other: unknown key; known keys: environments, alerts',
+      'other: unknown key; known keys: stack, environments, alerts',
       expect.stringMatching(/^environments\.staging\.shop\.health_passes: must be good answers/),
       expect.stringMatching(/^environments\.staging\.shop\.user: must not be root/),
       expect.stringMatching(/^environments\.Prod\.shop: "Prod" is not a name/),
@@ -144,6 +144,14 @@ describe("the operator's configuration", () => {
     expect(mistakesOf(() => parse('[environments.a.b]\nuser = = 1'))[0]).toBe(
       'fleets.toml:2:8: invalid value',
     )
+  })
+
+  it('names the stack, of which an account may have several', () => {
+    expect(parseOperatorConfig(fleetToml(), 'fleets.toml').stack).toBe('Pybundle')
+    expect(parseOperatorConfig(`stack = "Deploys-2"\n${fleetToml()}`, 'fleets.toml').stack).toBe('Deploys-2')
+    expect(mistakes(`stack = "2nd"\n${fleetToml()}`)).toEqual([
+      'stack: must be a letter, then up to 39 letters, digits and "-"',
+    ])
   })
 
   it('has a topic for alerts, where there is one', () => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { deflateRawSync } from 'node:zlib'
@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { type FleetConfig, parseFleets } from '../../lib/config/fleets.ts'
 import { ACTIONS, commandParameters } from '../../lib/release/command.ts'
 import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
+import { refuseLargeTemplate } from '../../lib/stack/template-size.ts'
 import { readAssembly } from '../../local/template/assembly.ts'
 import { readStack } from '../../local/template/local-stack.ts'
 import { openAccount } from './account.ts'
@@ -68,6 +69,15 @@ function sizesOf(directory: string) {
 }
 
 describe('the template', () => {
+  it('of more fleets than fit is refused, with what to do', () => {
+    expect(() => refuseLargeTemplate(join(folder, '2', 'Pybundle.template.json'), 2)).not.toThrow()
+    const large = join(folder, 'large.json')
+    writeFileSync(large, ' '.repeat(1_000_001))
+    expect(() => refuseLargeTemplate(large, 14)).toThrow(
+      /these 14 fleets has 1000001 bytes.*second fleets.toml/,
+    )
+  })
+
   it(`of ${FLEETS} fleets with the longest names is one that CloudFormation takes`, () => {
     const growth = { bytes: many.bytes - few.bytes, resources: many.resources.length - few.resources.length }
     const perFleet = { bytes: growth.bytes / (FLEETS - 2), resources: growth.resources / (FLEETS - 2) }
