@@ -39,14 +39,10 @@ export async function claimRollout(effects: RolloutEffects, { token }: RolloutIn
   const offline = members.filter((member) => !member.online).map(({ target }) => target)
   const gone = await effects.listGone(offline)
   const record = await effects.readRecord()
-  const about = aboutRollout(record)
   const watchesAlarms = !lock.isRollback && !lock.isRepair && !lock.recovery
-  const refusal = await refuse(effects, online.length, watchesAlarms)
-  if (!refusal && !lock.recovery)
-    await effects.tell({ ...about, status: 'begun', targets: members.length - gone.length })
-  return {
-    about,
-    refusal,
+  const claim: Claim = {
+    about: aboutRollout(record),
+    refusal: await refuse(effects, online.length, watchesAlarms),
     watchesAlarms,
     ground: { desired, document: await effects.pinDocument() },
     current: current?.release ?? null,
@@ -55,6 +51,10 @@ export async function claimRollout(effects: RolloutEffects, { token }: RolloutIn
     silent: offline.filter((target) => !gone.includes(target)),
     touchedBefore: lock.recovery ? touchedTargets(record) : [],
   }
+  // A rollout that goes on after its engine had died has begun before.
+  if (!claim.refusal && !lock.recovery)
+    await effects.tell({ ...claim.about, status: 'begun', targets: online.length + claim.silent.length })
+  return claim
 }
 
 async function refuse(

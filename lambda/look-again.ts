@@ -39,7 +39,12 @@ export async function lookAgain(clients: Clients, scope: AppScope): Promise<void
     const next = decideNext({ state: stored.state, waiting, owner })
 
     if (next.do === 'nothing') return
-    log.info(`Next: ${next.do}`, { ...next, rollout: lock?.request, owner })
+    log.info(`Next: ${next.do}`, {
+      ...next,
+      rollout: lock?.request,
+      release: lock && stored.state.desired?.release,
+      owner,
+    })
     if (next.do === 'apply') await apply(clients, scope, stored, next.request)
     if (next.do === 'accept') await accept(clients, scope, stored, next.request)
     if (next.do === 'recover' && lock) await recover(clients, scope, stored, lock, next.ended)
@@ -78,7 +83,7 @@ async function apply(
 
 /** Finds or pins the release that the request asks for and takes the lock for it; or closes it with the reason it was refused. */
 async function accept(clients: Clients, scope: AppScope, stored: StoredState, id: string): Promise<void> {
-  const { store } = clients
+  const { store, log } = clients
   try {
     const request = await readRequest(store, scope, id)
     const frozen = refusedByFreeze(stored.state, request, new Date().toISOString())
@@ -88,7 +93,8 @@ async function accept(clients: Clients, scope: AppScope, stored: StoredState, id
       ...(request.action === 'rollback' && { isRollback: true }),
       ...(request.action === 'repair' && { isRepair: true }),
     })
-    await writeState(store, scope, { ...stored, state })
+    if (!(await writeState(store, scope, { ...stored, state }))) return
+    log.info('A request takes the lock.', { rollout: id, release: desired.release, token: state.token })
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     await close(clients, scope, id, 'refused', error.message)
