@@ -42,16 +42,13 @@ export async function claimRollout(effects: RolloutEffects, input: RolloutInput)
   const offline = members.filter((member) => !member.online).map(({ target }) => target)
   const gone = await effects.listGone(offline)
   const record = await effects.readRecord()
-  const about = aboutRollout(record)
   const watchesAlarms = !lock.isRollback && !lock.isRepair && !lock.recovery
   const refusal =
     (await refuse(effects, online.length, watchesAlarms)) ??
     // What a dead engine left goes back to what is current, or on to it.
     (lock.recovery ? undefined : await refuseExpired(effects, input, desired.release))
-  if (!refusal && !lock.recovery)
-    await effects.tell({ ...about, status: 'begun', targets: members.length - gone.length })
-  return {
-    about,
+  const claim: Claim = {
+    about: aboutRollout(record),
     refusal,
     watchesAlarms,
     ground: { desired, document: await effects.pinDocument() },
@@ -61,6 +58,10 @@ export async function claimRollout(effects: RolloutEffects, input: RolloutInput)
     silent: offline.filter((target) => !gone.includes(target)),
     touchedBefore: lock.recovery ? touchedTargets(record) : [],
   }
+  // A rollout that goes on after its engine had died has begun before.
+  if (!claim.refusal && !lock.recovery)
+    await effects.tell({ ...claim.about, status: 'begun', targets: online.length + claim.silent.length })
+  return claim
 }
 
 async function refuse(

@@ -53,7 +53,12 @@ export async function lookAgain(clients: Clients, scope: AppScope, policy: Signi
     const next = decideNext({ state: stored.state, waiting, owner })
 
     if (next.do === 'nothing') return
-    log.info(`Next: ${next.do}`, { ...next, rollout: lock?.request, owner })
+    log.info(`Next: ${next.do}`, {
+      ...next,
+      rollout: lock?.request,
+      release: lock && stored.state.desired?.release,
+      owner,
+    })
     if (next.do === 'apply') await apply(clients, scope, stored, next.request)
     if (next.do === 'accept') await accept(clients, scope, policy, stored, next.request)
     if (next.do === 'recover' && lock) await recover(clients, scope, stored, lock, next.ended)
@@ -98,7 +103,7 @@ async function accept(
   stored: StoredState,
   id: string,
 ): Promise<void> {
-  const { store } = clients
+  const { store, log } = clients
   try {
     const request = await readRequest(store, scope, id)
     if (isSetting(request)) throw new Error(`request ${id} starts no rollout`)
@@ -110,7 +115,8 @@ async function accept(
       ...(request.action === 'rollback' && { isRollback: true }),
       ...(request.action === 'repair' && { isRepair: true }),
     })
-    await writeState(store, scope, { ...stored, state })
+    if (!(await writeState(store, scope, { ...stored, state }))) return
+    log.info('A request takes the lock.', { rollout: id, release: desired.release, token: state.token })
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     await close(clients, scope, id, 'refused', error.message)
