@@ -1,8 +1,8 @@
 import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib'
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events'
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets'
-import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
-import { Alias, Architecture, Runtime } from 'aws-cdk-lib/aws-lambda'
+import { CfnRole, Policy, PolicyStatement } from 'aws-cdk-lib/aws-iam'
+import { Alias, Architecture, type CfnFunction, Runtime } from 'aws-cdk-lib/aws-lambda'
 import { NodejsFunction, type NodejsFunctionProps } from 'aws-cdk-lib/aws-lambda-nodejs'
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { Bucket } from 'aws-cdk-lib/aws-s3'
@@ -65,6 +65,7 @@ export class ControlFunctions extends Construct {
       onFailure,
     })
 
+    this.letCheckpoint()
     this.letUse(bucket, fleets)
     this.letOnUploadStart()
     for (const lambda of [this.rollout, this.lookAtFleet]) letCommand(lambda, fleets)
@@ -81,7 +82,7 @@ export class ControlFunctions extends Construct {
     fleets: readonly FleetConfig[],
     props: NodejsFunctionProps,
   ): NodejsFunction {
-    return new NodejsFunction(this, id, {
+    const lambda = new NodejsFunction(this, id, {
       entry: new URL(`../../lambda/${entry}.ts`, import.meta.url).pathname,
       depsLockFilePath: new URL('../../package-lock.json', import.meta.url).pathname,
       runtime: Runtime.NODEJS_24_X,
@@ -95,6 +96,26 @@ export class ControlFunctions extends Construct {
         define: { 'process.env.PYBUNDLE_FLEETS': JSON.stringify(JSON.stringify(fleets.map(policyOf))) },
       },
       ...props,
+    })
+    // AWS's own policies are for the logs, and the executions, of the whole account.
+    const role = lambda.role?.node.defaultChild
+    if (role instanceof CfnRole) role.managedPolicyArns = undefined
+    lambda.logGroup.grantWrite(lambda)
+    return lambda
+  }
+
+  /** Its own executions, by a policy of its own: the role's other one has to be there before the function. */
+  private letCheckpoint(): void {
+    const { role, functionArn } = this.rollout
+    const actions = ['lambda:CheckpointDurableExecution', 'lambda:GetDurableExecutionState']
+    const statement = new PolicyStatement({ actions, resources: [`${functionArn}:*/durable-execution/*`] })
+    const policy = new Policy(this, 'RolloutCheckpoints', { statements: [statement] })
+    if (role) policy.attachToRole(role)
+    const logicalId = Stack.of(this).getLogicalId(this.rollout.node.defaultChild as CfnFunction)
+    Validations.of(policy).acknowledge({
+      id: `AwsSolutions-IAM5[Resource::<${logicalId}.Arn>:*/durable-execution/*]`,
+      reason:
+        'Each execution belongs to the version of the function that it began with, and has an id of its own.',
     })
   }
 
@@ -163,24 +184,15 @@ export class ControlFunctions extends Construct {
     })
   }
 
+  /** CDK's function that tells the bucket whom to notify. */
   private acknowledge(): void {
-    const because = (holder: Construct, id: string, reason: string) =>
-      Validations.of(holder).acknowledge({ id: `AwsSolutions-${id}`, reason })
-    const managed = (name: string) =>
-      `IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/${name}]`
-    because(
-      this.rollout,
-      managed('AWSLambdaBasicDurableExecutionRolePolicy'),
-      'Its logs and its own checkpoints only.',
-    )
-    for (const lambda of [this.onUpload, this.lookAtFleet]) {
-      because(lambda, managed('AWSLambdaBasicExecutionRole'), 'Its logs only.')
-    }
     const notifications = Stack.of(this).node.children.find(({ node }) =>
       node.id.startsWith('BucketNotifications'),
     )
-    if (notifications)
-      because(notifications, managed('AWSLambdaBasicExecutionRole'), "CDK's own; its logs only.")
+    if (!notifications) return
+    const policy = 'arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole'
+    const reason = "CDK's own; its logs only."
+    Validations.of(notifications).acknowledge({ id: `AwsSolutions-IAM4[Policy::${policy}]`, reason })
   }
 }
 

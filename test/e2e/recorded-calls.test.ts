@@ -100,6 +100,14 @@ const RETIRES = 'Retires what is beyond keep_releases: test/rollout/retention.te
 
 /** What the day above may do without, and what it is for. */
 const UNUSED: Record<string, string> = {
+  ...Object.fromEntries(
+    ['LookAtFleet', 'OnUpload', 'Rollout'].flatMap((name) =>
+      ['CreateLogStream', 'PutLogEvents'].map((action) => [
+        `${name}: logs:${action} log-group:${name}Log:*`,
+        'Lambda itself writes there, in its name.',
+      ]),
+    ),
+  ),
   'LookAtFleet: s3:GetObject /<environment>/guestbook/state.json':
     'On its schedule, every 15 minutes, it passes over where a rollout is at work.',
   'LookAtFleet: s3:ListBucket ': NOT_FOUND,
@@ -112,7 +120,8 @@ const UNUSED: Record<string, string> = {
     BY_LAMBDA,
   'OnUpload: s3:GetObject /<environment>/guestbook/rollouts/*': 'Reads what an engine that died had done.',
   'OnUpload: s3:PutObject /<environment>/guestbook/requests/*': 'Asks for what was dropped by hand.',
-  'Rollout: lambda:GetDurableExecutionState *': "In AWS's own policy: a history longer than a page.",
+  'Rollout: lambda:GetDurableExecutionState function:Rollout:*/durable-execution/*':
+    'A history that is longer than what an invocation is given of it.',
   'Rollout: s3:GetObject /<environment>/guestbook/requests/*': RETIRES,
   'Rollout: s3:ListBucket ': RETIRES,
   'Rollout: s3:PutObjectVersionTagging /<environment>/guestbook/bundles/*': RETIRES,
@@ -231,7 +240,10 @@ describe('each call that was made', () => {
 function describeGrant(principal: string, { action, resource }: Grant): string {
   const who = principal.replace(/^role\/.*/, 'target').replace(/^.*(OnUpload|Rollout|LookAtFleet).*/, '$1')
   const what = resource.replace(account.bucket, '').replace(account.key, 'key')
-  const where = what.replace(/\$\{.+?\}/, '<own>').replace(/\b(staging|production)([/-])/g, '<environment>$2')
+  const named = what.replace(/^arn:aws(:[\w-]*){3}:/, '').replace(/Pybundle-Control(\w+?)[0-9A-F]{8}/, '$1')
+  const where = named
+    .replace(/\$\{.+?\}/, '<own>')
+    .replace(/\b(staging|production)([/-])/g, '<environment>$2')
   return `${who.replace(/^.*\//, '').replace(/-of-\w+/, '')}: ${action} ${where}`
 }
 

@@ -7,14 +7,6 @@ const ACCOUNT = '123456789012'
 const REGION = 'us-east-1'
 const PSEUDO = { 'AWS::AccountId': ACCOUNT, 'AWS::Region': REGION, 'AWS::Partition': 'aws' }
 
-/** What AWS's own policies allow that functions have beside ours; those of logs are left out, as no call of ours is. */
-const MANAGED: Record<string, string[]> = {
-  AWSLambdaBasicDurableExecutionRolePolicy: [
-    'lambda:CheckpointDurableExecution',
-    'lambda:GetDurableExecutionState',
-  ],
-}
-
 /** A call as IAM sees it: what is done to what, and what the request says beside. */
 export interface Call {
   action: string
@@ -105,17 +97,11 @@ export function openAccount({ Resources }: Pick<Template, 'Resources'>, stackNam
     ofRole(name: string): object[] {
       const role = ofType<Role>('AWS::IAM::Role').find(({ id, ref }) => id.startsWith(name) || ref === name)
       if (!role) throw new Error(`no role ${name}`)
-      const arns = JSON.stringify(role.properties.ManagedPolicyArns ?? [])
-      const actions = Object.keys(MANAGED).flatMap((known) =>
-        arns.includes(known) ? (MANAGED[known] ?? []) : [],
-      )
-      const byAws = { Version: '2012-10-17', Statement: { Effect: 'Allow', Action: actions, Resource: '*' } }
+      const { ManagedPolicyArns = [] } = role.properties
+      if (ManagedPolicyArns.length > 0) throw new Error(`${name} has policies of AWS: ${ManagedPolicyArns}`)
       // Where a role's own policy would grow too long, CDK attaches others.
-      const ours = [...policies, ...managed].filter(({ properties }) => properties.Roles?.includes(role.ref))
-      return [
-        ...ours.map(({ properties }) => properties.PolicyDocument),
-        ...(actions.length > 0 ? [byAws] : []),
-      ]
+      const held = [...policies, ...managed].filter(({ properties }) => properties.Roles?.includes(role.ref))
+      return held.map(({ properties }) => properties.PolicyDocument)
     },
     /** `Allowed`, `ExplicitlyDenied` or `ImplicitlyDenied`; a call that IAM does not know is an error. */
     async decide(held: readonly object[], { action, resource, context = {} }: Call): Promise<string> {

@@ -1,4 +1,4 @@
-import type { ObservedCall } from '../../local/http/service.ts'
+import { type ObservedCall, ServiceError } from '../../local/http/service.ts'
 import type { Account, Call } from './account.ts'
 
 type Tags = (instance: string) => Record<string, string>
@@ -22,7 +22,7 @@ export function iamCalls(account: Account, call: ObservedCall, tagsOf: Tags): Ca
 
 function s3Calls(
   account: Account,
-  { operation, headers, principal }: ObservedCall,
+  { operation, headers, principal, error }: ObservedCall,
   input: Input,
 ): Call[] | undefined {
   const [, instance] = /^role\/(i-\w+)$/.exec(principal) ?? []
@@ -31,7 +31,15 @@ function s3Calls(
     ...(instance && account.sourceInstance(instance)),
   }
   const object = `${account.bucket}/${input.Key}`
+  const list = (prefix: unknown): Call => ({
+    action: 's3:ListBucket',
+    resource: account.bucket,
+    context: { ...context, 's3:prefix': String(prefix ?? '') },
+  })
+  // Whether it says 404 or 403, S3 decides as if the key were listed: https://github.com/ceph/ceph/pull/68577
+  const isMissing = error instanceof ServiceError && error.code === 'NoSuchKey'
   const read = (resource: string, version: unknown): Call[] => [
+    ...(isMissing ? [list(input.Key)] : []),
     { action: version ? 's3:GetObjectVersion' : 's3:GetObject', resource, context },
     { action: 'kms:Decrypt', resource: account.key },
   ]
@@ -77,13 +85,7 @@ function s3Calls(
       return [{ action: `s3:${action}`, resource: object, context }]
     }
     case 'ListObjectsV2':
-      return [
-        {
-          action: 's3:ListBucket',
-          resource: account.bucket,
-          context: { ...context, 's3:prefix': String(input.Prefix ?? '') },
-        },
-      ]
+      return [list(input.Prefix)]
     default:
       return undefined
   }

@@ -304,6 +304,26 @@ describe('on-upload', () => {
   })
 })
 
+describe('rollout', () => {
+  it("saves the progress of its own executions, and of no other function's", async () => {
+    const save = (name: string) => ({
+      action: 'lambda:CheckpointDurableExecution',
+      resource: `${name}:7/durable-execution/1-r/0a1b`,
+    })
+    expect(await decide('rollout', save(account.functionArn('ControlRollout')))).toBe('Allowed')
+    expect(await decide('rollout', save(account.arn('lambda', 'function:other')))).toMatch(/Denied$/)
+    expect(await decide('on-upload', save(account.functionArn('ControlRollout')))).toMatch(/Denied$/)
+  })
+
+  it('writes its own log only', async () => {
+    const write = (group: string) => ({
+      action: 'logs:PutLogEvents',
+      resource: account.arn('logs', `log-group:${group}:log-stream:s`),
+    })
+    expect(await decide('rollout', write('/aws/lambda/other'))).toMatch(/Denied$/)
+  })
+})
+
 describe('whoever may write, administrators too,', () => {
   const ANYTHING = [{ Version: '2012-10-17', Statement: { Effect: 'Allow', Action: '*', Resource: '*' } }]
   const everything = (call: Parameters<typeof account.decide>[1]) => account.decide(ANYTHING, call)
