@@ -125,8 +125,9 @@ export async function openMachineCloud({ directory, policy, ssm }: CloudOptions)
     async put(key: string, body: Uint8Array) {
       await others.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }))
     },
-    async expire(key: string, versionId: string) {
-      await others.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: key, VersionId: versionId }))
+    /** The newest version becomes an older one, unless one is named. */
+    async expire(key: string, VersionId?: string) {
+      await others.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: key, VersionId }))
     },
     /** The process that lived is gone, and another one begins once all that had arrived is done. */
     killCaller() {

@@ -79,6 +79,19 @@ describe('a rollback to a retired release', () => {
     expect(await isRetired(machine, three)).toBe(true)
   })
 
+  it('after which only the other half is published takes what the release has still', async () => {
+    const machine = await few()
+    const [one = ''] = await rollOut(machine, '1')
+    const { release: _, ...asked } = await machine.upload('2')
+    await machine.expire(asked.bundle.key)
+    const id = await machine.ask({ action: 'deploy', ...asked })
+    await machine.settle()
+    expect(await machine.record(id)).toMatchObject({ outcome: 'done' })
+    expect((await artifacts(machine, one))[0]).toEqual(
+      (await artifacts(machine, served(machine)[0] ?? ''))[0],
+    )
+  })
+
   it('of which something has expired is refused, and says what to do; published again it is whole', async () => {
     const machine = await few()
     const [one = ''] = await rollOut(machine, '1', '2', '3')
