@@ -111,13 +111,11 @@ const UNUSED: Record<string, string> = {
   'LookAtFleet: s3:GetObject /<environment>/guestbook/state.json':
     'On its schedule, every 15 minutes, it passes over where a rollout is at work.',
   'LookAtFleet: s3:ListBucket ': NOT_FOUND,
-  'LookAtFleet: sqs:SendMessage arn:aws:sqs:us-east-1:123456789012:Pybundle-ControlFailedStartsQueueD20B7F3E':
-    BY_LAMBDA,
+  'LookAtFleet: sqs:SendMessage FailedStartsQueue': BY_LAMBDA,
   'LookAtFleet: ssm:DescribeInstanceProperties *': 'Asks whether who is silent was stopped.',
-  'OnUpload: events:PutEvents arn:aws:events:us-east-1:123456789012:event-bus/default':
+  'OnUpload: events:PutEvents event-bus/default':
     'Tells of what is refused or superseded, which no rollout does.',
-  'OnUpload: sqs:SendMessage arn:aws:sqs:us-east-1:123456789012:Pybundle-ControlFailedStartsQueueD20B7F3E':
-    BY_LAMBDA,
+  'OnUpload: sqs:SendMessage FailedStartsQueue': BY_LAMBDA,
   'OnUpload: s3:GetObject /<environment>/guestbook/rollouts/*': 'Reads what an engine that died had done.',
   'OnUpload: s3:PutObject /<environment>/guestbook/requests/*': 'Asks for what was dropped by hand.',
   'Rollout: lambda:GetDurableExecutionState function:Rollout:*/durable-execution/*':
