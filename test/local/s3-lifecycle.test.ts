@@ -19,7 +19,8 @@ import { readStack } from '../../local/template/local-stack.ts'
 import { temporaryDirectory } from './s3-endpoint.ts'
 
 const DAY = 86_400_000
-const FLEET = 'tags = { app = "shop" }, user = "shop", units = ["shop"], health_url = "http://[::1]"'
+const FLEET =
+  'tags = { app = "shop" }, user = "shop", units = ["shop"], health_url = "http://[::1]", signers = "off"'
 const fleets = parseFleets(`environments.staging.shop = { retention_days = 5, ${FLEET} }`, 'fleets.toml')
 const assembly = {
   stackName: 'Test',
