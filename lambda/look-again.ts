@@ -110,7 +110,7 @@ async function accept(
     const frozen = refusedByFreeze(stored.state, request, new Date().toISOString())
     if (frozen) throw new UserError(frozen)
     const desired = await desiredBy(store, scope, stored.state, request)
-    if (isSigned) refuseUnsigned(scope, request, desired)
+    if (isSigned) refuseUnsigned({ ...scope, bucket: store.bucket }, request, desired)
     const state = takeLock(stored.state, id, desired, {
       ...(request.action === 'rollback' && { isRollback: true }),
       ...(request.action === 'repair' && { isRepair: true }),

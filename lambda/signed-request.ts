@@ -10,7 +10,7 @@ import type { UploadedObject } from './storage-event.ts'
  * they would refuse in any case is refused before they are asked.
  */
 export function refuseUnsigned(
-  { environment, app }: AppScope,
+  { bucket, environment, app }: AppScope & { bucket: string },
   request: ReleaseRequest,
   { bundle, code }: ServedRelease,
 ): void {
@@ -22,10 +22,10 @@ export function refuseUnsigned(
   const said = readStatement(request.signed)
   if (!said)
     throw new UserError('What is signed is no statement about a release. Ask again, with pybundle itself.')
-  const asked = { environment, app, bundle, code, request: request.id }
-  const other = (['environment', 'app', 'bundle', 'code', 'request'] as const).find(
-    (key) => said[key] !== asked[key],
-  )
+  const { action, id } = request
+  const asked = { bucket, environment, app, request: id, action, bundle, code }
+  const names = ['bucket', 'environment', 'app', 'request', 'action', 'bundle', 'code'] as const
+  const other = names.find((key) => said[key] !== asked[key])
   if (other) {
     throw new UserError(
       `What is signed is for ${other} ${said[other]}, not for ${asked[other]}. Ask again: what was signed once is good for nothing else.`,

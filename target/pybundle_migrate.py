@@ -16,6 +16,7 @@ from pybundle_target import (
   done,
   last_lines,
   read_json,
+  refuse_replay,
   run_hook,
   sync_folder,
   try_lock,
@@ -37,6 +38,7 @@ def begin(target, command):
   """The verdict where there is nothing to wait for."""
   if migration_record(target, command.rollout) is not None:
     return None
+  refuse_replay(target, command.release)
   release = target.prepared(command.release)
   running = running_migration(target)
   target.report.migration = "running" if running else "none"

@@ -106,8 +106,9 @@ def read_release_record(target, asked):
   record = target.bucket.read_json(key)
   if record is None:
     raise Failed('the bucket has no record "%s" of this release' % key)
-  if (record["bundle"]["digest"], record["code"]["digest"]) != (asked.bundle, asked.code):
-    raise Failed('"%s" names other digests than the command' % key)
+  made_of = (record["release"], record["bundle"]["digest"], record["code"]["digest"])
+  if made_of != (asked.release, asked.bundle, asked.code):
+    raise Failed('"%s" is of another release than the command' % key)
   return record
 
 

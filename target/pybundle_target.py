@@ -93,7 +93,6 @@ def migrate(target, command):
   """Starts the migration once for its rollout and says how it stands; the next call asks again."""
   with target.locked(command):
     target.ask_whether_current(command)
-    refuse_replay(target, command.release)
     program = load_program(target, "migrate")
     said = program.begin(target, command)
   with target.report.phase("migrate"):
@@ -121,7 +120,10 @@ def revert(target, command):
   """Puts the previous release back in the place of the named one."""
   with target.locked(command):
     if target.memory["release"] == command.release:
-      refuse_replay(target, command.release, 1)  # going back again reaches whatever was good
+      refuse_replay(target, command.release, 1)
+      back = target.previous(command.release)
+      if back in target.memory["serials"]:
+        refuse_replay(target, back)
       return done("serves %s again" % (put_previous_back(target, command.release) or "nothing"))
     if not target.memory["proven"]:  # an earlier revert was killed
       serve(target, target.memory["release"], target.memory["left"])
@@ -594,7 +596,7 @@ class Target:
     if known not in (None, self.environment):
       raise Refused('this target is of the environment "%s"' % known)
     if not known:
-      self.read_state()  # a role reads that of its own environment only
+      self.read_state()  # a role may read its own only
     token = self.memory["token"]
     if command.action != "catch-up" and command.token < token:
       raise Refused("token %d is older than %d: its rollout is over" % (command.token, token))

@@ -7,11 +7,12 @@ import json
 import os
 import subprocess
 
-from pybundle_target import Refused, find_user, plain_environment, refuse_misnamed
+from pybundle_target import Refused, find_user, now, plain_environment, refuse_misnamed
 
 NAMESPACE = "pybundle-deploy"
 WHO = "publisher"  # one name for all keys: who it was is told by the key's fingerprint
 VERIFY_SECONDS = 20
+AHEAD_MS = 3_600_000  # of a publisher's clock: a serial from next year would be the last one
 
 
 def verify(target, asked, request):
@@ -20,7 +21,7 @@ def verify(target, asked, request):
   signed = read_signed(target, request)
   check_signature(target, signed)
   said = json.loads(signed["statement"])
-  wanted = dict(environment=target.environment, app=target.app, request=request)
+  wanted = dict(bucket=target.bucket.name, environment=target.environment, app=target.app, request=request)
   wanted.update(bundle=asked.bundle, code=asked.code)
   for name, value in wanted.items():
     if said[name] != value:
@@ -76,9 +77,12 @@ def become_nobody(target):
 def accept(target, id, serial, replaces):
   """What was signed last, or what ran when that was signed, to which a fleet goes back by itself."""
   newest, back = target.memory["accepted"] or (0, 0)
+  serves = target.memory["serials"].get(target.current(), 0)
+  if serial > ((now() + target.aws.clock_offset).timestamp() * 1000) + AHEAD_MS:
+    raise Refused("it was signed by a clock that is more than an hour ahead: set that clock, and ask again")
   if serial > newest:
     # What the signer was told that it replaces may be a lie: nothing older than what was accepted here.
-    back = replaces if replaces >= newest or replaces == back else 0
+    back = replaces if replaces >= newest or replaces in (back, serves) else serves
     newest = serial
   elif serial not in (newest, back):
     raise Refused("it was signed before what this target knows of: ask again, as an old request is over")

@@ -36,10 +36,12 @@ export async function signRelease(app: OpenedApp, wanted: Signable): Promise<Sig
   if (!serial) {
     const ahead = new Date(replaces).toISOString()
     throw new UserError(
-      `What ${app.scope.environment} runs was signed at ${ahead}, by a clock that is a day ahead of this one. Set the clock that is wrong.`,
+      `What ${app.scope.environment} runs was signed at ${ahead}, by a clock that is more than an hour ahead of this one. Set the clock that is wrong.`,
     )
   }
-  const text = JSON.stringify(statement.parse({ format: 1, ...app.scope, ...wanted, serial, replaces }))
+  const { scope, store } = app
+  const said = { format: 1, bucket: store.bucket, ...scope, ...wanted, serial, replaces }
+  const text = JSON.stringify(statement.parse(said))
   return { statement: text, signature: await signText(text, key) }
 }
 
@@ -50,11 +52,12 @@ export async function signRelease(app: OpenedApp, wanted: Signable): Promise<Sig
 export async function requireSigned(app: OpenedApp, taken: ServedRelease): Promise<void> {
   const key = signingKey(app)
   if (!key) return
-  const { scope, config } = app
+  const { scope, config, store } = app
   const { release, bundle, code } = taken
   const signed = await readSigned(app, taken)
   const said = signed && readStatement(signed)
-  const isSaid = said && sameValues({ ...scope, bundle, code }, said)
+  const wanted = { bucket: store.bucket, ...scope, request: taken.request ?? '', bundle, code }
+  const isSaid = said && sameValues(wanted, said)
   const signers = [await publicKeyOf(key), ...(config.environments[scope.environment]?.signers ?? [])]
   if (isSaid && (await isSignedBy(signers, signed.statement, signed.signature))) return
   throw new UserError(

@@ -40,11 +40,14 @@ export function isSignedBy(signers: readonly string[], text: string, signature: 
   })
 }
 
-/** The public key of one that signs. */
+/** The public key of one that signs; in CI there may be nothing but the private one. */
 export async function publicKeyOf(key: string): Promise<string> {
   const file = key.endsWith('.pub') ? key : `${key}.pub`
-  if (!existsSync(file)) throw new UserError(`there is no file "${file}": signing_key names it.`)
-  return (await readFile(file, 'utf8')).trim()
+  if (existsSync(file)) return (await readFile(file, 'utf8')).trim()
+  const { failed, stdout, stderr, code } = await execa('ssh-keygen', ['-y', '-f', key], { reject: false })
+  if (code === 'ENOENT') throw new UserError(NO_OPENSSH)
+  if (!failed) return stdout.trim()
+  throw new UserError(`"${key}", which signing_key names, cannot be read: ${lastLine(stderr)}`)
 }
 
 const NO_OPENSSH = 'Requests are signed with ssh-keygen, which is not there: install OpenSSH 8.1 or later.'

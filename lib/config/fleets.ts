@@ -193,12 +193,20 @@ function listTables(environments: unknown, mistakes: Mistake[]): Entry[] {
   })
 }
 
+/** Of which the bucket's policy says who may write there, whatever stands before them. */
+const FOLDERS = ['requests', 'releases', 'rollouts', 'reports']
+
 function readFleet({ environment, app, content }: Entry, mistakes: Mistake[]): FleetConfig | undefined {
   const path = ['environments', environment, app]
   for (const name of [environment, app]) {
     if (!isName(name))
       mistakes.push({ path: formatPath(path), what: `"${name}" is not a name: ${NAME_RULE}` })
   }
+  if (FOLDERS.includes(app))
+    mistakes.push({
+      path: formatPath(path),
+      what: `"${app}" is a folder of the bucket's own: call the app otherwise`,
+    })
   const read = readTable(content, {
     schema: fleet,
     rules: FLEET_RULES,

@@ -14,6 +14,8 @@ export const statement = z.object({
   action: z.enum(['deploy', 'promote', 'rollback', 'repair']),
   /** The id of the request that it is good for. */
   request: z.string().regex(REQUEST_ID_PATTERN),
+  /** Two stacks may have environments and apps of the same names. */
+  bucket: z.string(),
   environment: name,
   app: name,
   bundle: digest,
@@ -41,9 +43,9 @@ export function readStatement({ statement: text }: SignedStatement): Statement |
   }
 }
 
-const DAY_MS = 86_400_000
+const AHEAD_MS = 3_600_000
 
-/** Publishers' clocks disagree; one that is a day ahead would keep all others from publishing. */
+/** Publishers' clocks disagree; targets take none that is more than an hour ahead, which would shut out all others. */
 export function nextSerial(now: number, replaces: number): number | undefined {
-  return replaces > now + DAY_MS ? undefined : Math.max(now, replaces + 1)
+  return replaces > now + AHEAD_MS ? undefined : Math.max(now, replaces + 1)
 }

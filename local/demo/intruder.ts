@@ -30,7 +30,7 @@ export async function attempts({ ledger, scope, key, archive, genuine }: Intrude
   const forged = { ...again('forged'), code }
   return {
     forged: {
-      request: { ...forged, signed: await key.sign(statementOf(forged)) },
+      request: { ...forged, signed: await key.sign(statementOf(ledger.bucket, forged)) },
       refusal: /was signed by none of the signers/,
     },
     mixed: { request: { ...again('mixed'), code }, refusal: /What is signed is for code/ },
@@ -38,7 +38,7 @@ export async function attempts({ ledger, scope, key, archive, genuine }: Intrude
   } satisfies Record<string, Attempt>
 }
 
-function statementOf({ id, action, environment, app, bundle, code }: DeployRequest) {
-  const said = { format: 1, request: id, action, environment, app, bundle: bundle.digest, code: code.digest }
-  return { ...said, serial: Date.now(), replaces: 0 }
+function statementOf(own: string, { id, action, environment, app, bundle, code }: DeployRequest) {
+  const about = { format: 1, bucket: own, request: id, action, environment, app }
+  return { ...about, bundle: bundle.digest, code: code.digest, serial: Date.now(), replaces: 0 }
 }

@@ -48,6 +48,7 @@ async function serve(bucket: Bucket, signer: Signer | undefined, changes: Partia
   const said = {
     format: 1,
     request: id,
+    bucket: 'artifacts',
     action: 'deploy',
     ...PRODUCTION,
     bundle,

@@ -140,6 +140,12 @@ describe("the operator's configuration", () => {
     ])
   })
 
+  it('refuses an app that is called like a folder of the bucket', () => {
+    expect(mistakes(fleetToml().replace('staging.shop', 'staging.requests'))).toEqual([
+      `environments.staging.requests: "requests" is a folder of the bucket's own: call the app otherwise`,
+    ])
+  })
+
   it('names the line of what is not TOML', () => {
     expect(mistakesOf(() => parse('[environments.a.b]\nuser = = 1'))[0]).toBe(
       'fleets.toml:2:8: invalid value',

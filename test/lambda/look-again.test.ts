@@ -318,6 +318,7 @@ describe('where requests have to be signed', () => {
       format: 1,
       request: requestId(new Date(), `${scope.environment} one`),
       action: 'deploy',
+      bucket: bucket.store.bucket,
       ...scope,
       bundle: bundle.digest,
       code: code.digest,
@@ -339,6 +340,7 @@ describe('where requests have to be signed', () => {
     ['is not', undefined, /takes signed requests only.*signing_key = /],
     ['is signed for other code', { code: '0'.repeat(64) }, /is for code 0{64}, not for/],
     ['is signed for another environment', { environment: 'other' }, /is for environment other, not for/],
+    ['is signed for another stack', { bucket: 'other' }, /is for bucket other, not for/],
     ['was signed for another request', { request: '20260101t000000z-00000000' }, /is for request 2026/],
     ['is signed in other words', { format: 2 }, /is no statement about a release/],
   ])('one that %s is refused before any target is asked', async (_what, changes, reason) => {

@@ -15,6 +15,7 @@ export function statementFor(
     format: 1,
     request,
     action: 'deploy',
+    bucket: 'the-bucket',
     ...SCOPE,
     ...digests,
     serial: 1,

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process'
-import { symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { releaseKey } from '../../lib/release/keys.ts'
 import type { Statement } from '../../lib/release/statement.ts'
 import { Signer } from '../signer.ts'
-import type { PublishedRelease } from './artifacts.ts'
+import { type PublishedRelease, SCOPE } from './artifacts.ts'
 import { ask, newRequestId, statementFor } from './signed-requests.ts'
 import { smallPip } from './small-pip.ts'
 import type { TestTarget } from './target.ts'
@@ -110,6 +111,16 @@ describe('a target whose document names signers', () => {
       /^this was signed by none/,
     ],
     [
+      'signed for another stack',
+      () => signed(one, { bucket: 'trial' }),
+      /is for bucket trial, not for the-bucket/,
+    ],
+    [
+      'signed by a clock of next year',
+      () => signed(one, { serial: Date.now() + 31_536_000_000 }),
+      /by a clock that is more than an hour ahead/,
+    ],
+    [
       'signed for another request',
       () => signed(one, { request: '20260101t000000z-00000000' }),
       /is for request 20260101t000000z-00000000, not for/,
@@ -188,6 +199,68 @@ describe('a target whose document names signers', () => {
       outcome: 'refused',
       current: two.id,
     })
+  })
+
+  it('goes back to nothing that the last signed request did not replace', async () => {
+    await deploy(one, 10, 0)
+    await deploy(two, 20, 10)
+    const rollout = await signed(two, { serial: 30, replaces: 20 })
+    await target.run('prepare', two, { rollout, token: 30 })
+    expect((await target.run('revert', two, { token: 30 })).verdict).toMatchObject({
+      outcome: 'refused',
+      reason: `release ${one.id} is not what was signed last`,
+      current: two.id,
+    })
+  })
+
+  it('catches up also where two were signed at once, to replace the same', async () => {
+    const first = await deploy(one, 10, 0)
+    const current = await deploy(two, 20, 10)
+    for (const [serial, replaces] of [
+      [21, 10],
+      [30, 20],
+    ]) {
+      const rollout = await signed(three, { serial, replaces })
+      const { verdict } = await target.run('prepare', three, { rollout, token: serial })
+      expect(verdict.outcome).toBe('done')
+    }
+    expect(await catchUp(one, first)).toMatchObject({ outcome: 'refused', current: two.id })
+    target.holdLock(30)
+    expect((await target.run('activate', three, { token: 30 })).verdict.outcome).toBe('done')
+    expect(await catchUp(two, current)).toMatchObject({ outcome: 'done', current: two.id })
+  })
+
+  it('says how a migration ended that was asked for before something newer was signed', async () => {
+    const app = await workshop.publishApp(
+      { settings: ['migrate_command = "true"'] },
+      { pip: await smallPip(workshop.folder) },
+    )
+    const rollout = await signed(app, { serial: 10, replaces: 0 })
+    target.holdLock(10)
+    await target.run('prepare', app, { rollout, token: 10 })
+    expect((await target.run('migrate', app, { rollout, token: 10 })).verdict.outcome).toBe('done')
+    const newer = await signed(two, { serial: 20, replaces: 0 })
+    expect((await target.run('prepare', two, { rollout: newer, token: 10 })).verdict.outcome).toBe('done')
+    expect((await target.run('migrate', app, { rollout, token: 10 })).verdict).toMatchObject({
+      outcome: 'done',
+      reason: 'migrated',
+    })
+  })
+
+  it('makes no folder of what a record calls its release', async () => {
+    const victim = join(target.root, 'victim')
+    mkdirSync(victim)
+    const rollout = await signed(one, { serial: 10, replaces: 0 })
+    const key = releaseKey(SCOPE, one.id)
+    const record = JSON.parse(workshop.bucket.body(key).toString())
+    workshop.bucket.put(key, JSON.stringify({ ...record, release: victim }))
+    const { verdict } = await prepare(one, rollout)
+    workshop.bucket.put(key, JSON.stringify(record))
+    expect(verdict).toMatchObject({
+      outcome: 'failed',
+      reason: `"${key}" is of another release than the command`,
+    })
+    expect(readdirSync(victim)).toEqual([])
   })
 
   it('catches up to what ran before a release that it was the first to get', async () => {
