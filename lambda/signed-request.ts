@@ -23,8 +23,8 @@ export function refuseUnsigned(
   if (!said)
     throw new UserError('What is signed is no statement about a release. Ask again, with pybundle itself.')
   const { action, id } = request
-  const asked = { bucket, environment, app, request: id, action, bundle, code }
-  const names = ['bucket', 'environment', 'app', 'request', 'action', 'bundle', 'code'] as const
+  const asked = { bucket, environment, app, action, bundle, code, request: id }
+  const names = ['bucket', 'environment', 'app', 'action', 'bundle', 'code', 'request'] as const
   const other = names.find((key) => said[key] !== asked[key])
   if (other) {
     throw new UserError(
