@@ -46,7 +46,7 @@ export async function claimRollout(effects: RolloutEffects, input: RolloutInput)
   const refusal =
     (await refuse(effects, online.length, watchesAlarms)) ??
     // What a dead engine left goes back to what is current, or on to it.
-    (lock.recovery ? undefined : await refuseExpired(effects, input, desired.release))
+    (lock.recovery ? undefined : await takeBack(effects, input, desired.release))
   const claim: Claim = {
     about: aboutRollout(record),
     refusal,
@@ -78,11 +78,11 @@ async function refuse(
   return { outcome: 'refused', reason: `${trouble} ${wayOut}` }
 }
 
-async function refuseExpired(
+async function takeBack(
   { store }: RolloutEffects,
   scope: AppScope,
   release: string,
 ): Promise<Refusal | undefined> {
   const reason = await reviveRelease(store, scope, release)
-  return reason ? { outcome: 'failed', reason } : undefined
+  return reason ? { outcome: 'refused', reason } : undefined
 }

@@ -7,6 +7,7 @@ import { type AppScope, rolloutKey } from '../lib/release/keys.ts'
 import { decideNext } from '../lib/release/next-request.ts'
 import { type End, endRecord, type RolloutRecord, rolloutRecord, startRecord } from '../lib/release/record.ts'
 import { decideRecovery, touchedTargets } from '../lib/release/recovery.ts'
+import type { ReleaseRecord } from '../lib/release/release.ts'
 import { isSetting, type ReleaseRequest } from '../lib/release/request.ts'
 import { chooseRollback } from '../lib/release/rollback.ts'
 import { aboutRollout, endEvent } from '../lib/release/rollout-event.ts'
@@ -15,6 +16,7 @@ import {
   type ExecutionStatus,
   endLock,
   type Lock,
+  type ServedRelease,
   type State,
   servedBy,
   takeLock,
@@ -109,8 +111,9 @@ async function accept(
     if (isSetting(request)) throw new Error(`request ${id} starts no rollout`)
     const frozen = refusedByFreeze(stored.state, request, new Date().toISOString())
     if (frozen) throw new UserError(frozen)
-    const desired = await desiredBy(store, scope, stored.state, request)
+    const { desired, release } = await desiredBy(store, scope, stored.state, request)
     if (isSigned) refuseUnsigned({ ...scope, bucket: store.bucket }, request, desired)
+    if (release) await recordRelease(store, scope, release)
     const state = takeLock(stored.state, id, desired, {
       ...(request.action === 'rollback' && { isRollback: true }),
       ...(request.action === 'repair' && { isRepair: true }),
@@ -140,20 +143,30 @@ async function tellEnd(events: RolloutEvents, record: RolloutRecord, outcome: En
   await events.tell(endEvent(aboutRollout(record), outcome, record))
 }
 
-async function desiredBy(store: ObjectStore, scope: AppScope, state: State, request: ReleaseRequest) {
+interface Desired {
+  desired: ServedRelease
+  /** Of what was pinned just now. */
+  release?: ReleaseRecord
+}
+
+async function desiredBy(
+  store: ObjectStore,
+  scope: AppScope,
+  state: State,
+  request: ReleaseRequest,
+): Promise<Desired> {
   if (request.action === 'rollback') {
     const choice = chooseRollback(state, request)
     if ('refusal' in choice) throw new UserError(choice.refusal)
     await refuseExpired(store, scope, choice.to.release)
-    return choice.to
+    return { desired: choice.to }
   }
   if (request.action === 'repair') {
-    if (state.current) return state.current
+    if (state.current) return { desired: state.current }
     throw new UserError('Nothing has been deployed here yet: there is nothing to repair.')
   }
   const release = await pinRelease(store, request)
-  await recordRelease(store, scope, release)
-  return servedBy(release)
+  return { desired: servedBy(release), release }
 }
 
 /** False when the request was closed by a look that saw its artifacts overwritten before another accepted it. */

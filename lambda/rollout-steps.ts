@@ -84,6 +84,8 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
         recovery: lock.recovery,
       })
       for (const target of claim.silent) tally.failed.add(target)
+      // However this one ends: somebody may serve what the dead engine told him to.
+      for (const target of claim.touchedBefore) tally.touched.add(target)
       const isRecovery = claim.lock.recovery !== undefined
       return { waves: policy.waves, isRecovery, ...(claim.refusal && { refusal: claim.refusal }) }
     },
@@ -202,8 +204,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
 
     /** Finishes or undoes what an engine that died has left half-way. */
     async recover(): Promise<void> {
-      const { online, touchedBefore, lock } = claim
-      for (const target of touchedBefore) tally.touched.add(target)
+      const { online, lock } = claim
       // Who was not told to switch serves something else, or nothing.
       for (const target of online) tally.serves.set(target, null)
       await steps.comeBack(`The engine ended as ${lock.recovery?.ended} in mid-rollout.`, online)

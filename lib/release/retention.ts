@@ -79,12 +79,15 @@ export function withRetiredTag(tags: Record<string, string>, isRetired: boolean)
   return isRetired ? { ...others, [RETIRED_TAG]: RETIRED } : others
 }
 
+/** Not a working tree, nor an archive that somebody packed. */
+const COMMIT = /^[0-9a-f]{7,64}$/
+
 export function expired(
   { release, revision }: ReleaseRecord,
   { key }: PinnedObject,
   environment: string,
 ): string {
-  const named = revision && !revision.endsWith('-dirty') ? ` --revision ${revision}` : ''
+  const named = revision && COMMIT.test(revision) ? ` --revision ${revision}` : ''
   return `Release ${release} was retired, and "${key}" has expired since. Publish it again: pybundle publish-release --environment ${environment}${named}`
 }
 

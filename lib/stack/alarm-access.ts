@@ -1,11 +1,9 @@
 import { Validations } from 'aws-cdk-lib'
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda'
-import type { FleetConfig } from '../config/fleets.ts'
 
-/** Only where an operator has some watched. */
-export function letReadAlarms(lambda: LambdaFunction, fleets: readonly FleetConfig[]): void {
-  if (fleets.every(({ alarms }) => alarms.length === 0)) return
+/** Also where no alarm is watched any more: a rollout that runs goes on watching those that it began with. */
+export function letReadAlarms(lambda: LambdaFunction): void {
   lambda.addToRolePolicy(
     new PolicyStatement({
       actions: ['cloudwatch:DescribeAlarms'],

@@ -70,7 +70,7 @@ export class ControlFunctions extends Construct {
     this.letOnUploadStart()
     for (const lambda of [this.rollout, this.lookAtFleet]) letCommand(lambda, fleets)
     for (const lambda of [this.rollout, this.onUpload]) letTell(lambda)
-    letReadAlarms(this.rollout, fleets)
+    letReadAlarms(this.rollout)
     this.failedStarts.letCount(this.lookAtFleet)
     this.lookAgainWhen(bucket)
     this.acknowledge()

@@ -351,6 +351,25 @@ describe('where requests have to be signed', () => {
     expect(engine.started.size).toBe(0)
   })
 
+  it('one that is refused moves no release to what was written under its keys since', async () => {
+    const artifacts = await upload()
+    await ask('one', artifacts, { signed: signed(artifacts, {}) })
+    await look(SIGNED)
+    const { release = '' } = (await state()).desired ?? {}
+    const before = await bucket.store.readJson(releaseKey(scope, release))
+    const stored = await bucket.store.readText(stateKey(scope))
+    const freed = endLock(await state(), 'done', true)
+    await bucket.store.replace(stateKey(scope), JSON.stringify(freed), stored?.eTag)
+    await upload()
+    const id = await ask('two', artifacts)
+    engine.started.clear()
+    await look(SIGNED)
+    expect((await record(id)).outcome).toBe('refused')
+    await ask('three', artifacts)
+    await look()
+    expect(await bucket.store.readJson(releaseKey(scope, release))).toEqual(before)
+  })
+
   it('a file dropped by hand is refused with a record that says how to sign for it', async () => {
     await drop(codeKey(scope, 'v2'), await codeArchive('print(2)'), SIGNED)
     const [found] = await bucket.store.list(rolloutsPrefix(scope))

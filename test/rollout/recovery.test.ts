@@ -4,11 +4,12 @@ import { type Machine, openMachine } from './machine.ts'
 const served = (machine: Machine) => machine.fleet.targets().map(({ current }) => current)
 
 /** The second release is in the bake of its first wave when its engine dies. */
-async function diedInMidWave() {
+async function diedInMidWave(meanwhile: (machine: Machine) => void = () => {}) {
   const machine = await openMachine({ targets: 3, policy: { waves: [1, '100%'], bakeSeconds: 90 } })
   const first = await machine.rollOut('1')
   const second = await machine.publish('2')
   await machine.pass(600, () => machine.fleet.target('i-1').current === second.release)
+  meanwhile(machine)
   await machine.endEngine()
   return { machine, first, second }
 }
@@ -24,6 +25,20 @@ describe('an engine that dies', () => {
     expect(served(machine)).toEqual(Array(3).fill(first.release))
     expect((await machine.state()).lock).toBeNull()
     expect((await machine.rollOut('3')).record.outcome).toBe('done')
+  })
+
+  it('in mid-wave, with nobody there to be told, leaves a fleet of which is known that it is in between', async () => {
+    const ALL = ['i-1', 'i-2', 'i-3']
+    const { machine, first, second } = await diedInMidWave(({ fleet }) => {
+      for (const target of ALL) fleet.stop(target)
+    })
+    await machine.settle()
+    expect((await machine.record(second.id)).outcome).toBe('failed')
+    expect((await machine.state()).inBetween).toBe('astray')
+    for (const target of ALL) machine.fleet.start(target)
+    await machine.ask({ action: 'rollback' })
+    await machine.settle()
+    expect(served(machine)).toEqual(ALL.map(() => first.release))
   })
 
   it('while it brings the fleet back is followed by another one, three times', async () => {

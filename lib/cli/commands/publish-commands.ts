@@ -22,6 +22,7 @@ export function addPublishCommands(program: Command): void {
       ],
     )
       .option(...DIRTY)
+      .option(...REVISION)
       .option(...UPGRADE),
     async (options) => (await import('../publish-release.ts')).publishRelease(options),
   )
