@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import type { ServedRelease } from '../../lib/release/state.ts'
 import { type Kill, type Machine, openMachine } from './machine.ts'
 import { sample } from './sample.ts'
 
@@ -46,7 +47,8 @@ async function told({ begin, act }: Story, kill?: Kill) {
 /** What the fleet and the bucket show when all is over, without times. */
 async function endOf(machine: Machine, id: string) {
   const { outcome, reason, phases, targets } = await machine.record(id)
-  const { lock, current, previous, desired } = await machine.state()
+  const { lock, ...state } = await machine.state()
+  const [current, previous, desired] = [state.current, state.previous, state.desired].map(withoutRequest)
   return {
     record: {
       outcome,
@@ -61,6 +63,13 @@ async function endOf(machine: Machine, id: string) {
     })),
     migrated: machine.fleet.database.map(({ release, target }) => `${release} on ${target}`),
   }
+}
+
+/** Whose id begins with the second in which it was asked. */
+function withoutRequest(served: ServedRelease | null): Omit<ServedRelease, 'request'> | null {
+  if (!served) return null
+  const { request: _, ...release } = served
+  return release
 }
 
 /** The second release, which migrates. */
