@@ -1,19 +1,15 @@
 import type { FleetLooker } from '../lib/aws/fleet-looker.ts'
 import type { ObjectStore } from '../lib/aws/object-store.ts'
 import type { RolloutEngine } from '../lib/aws/rollout-engine.ts'
-import type { RolloutEvents } from '../lib/aws/rollout-events.ts'
-import type { FleetPolicy } from '../lib/release/fleet.ts'
 import { type AppScope, rolloutKey } from '../lib/release/keys.ts'
 import { decideNext } from '../lib/release/next-request.ts'
-import { type End, endRecord, type RolloutRecord, rolloutRecord, startRecord } from '../lib/release/record.ts'
-import { decideRecovery, touchedTargets } from '../lib/release/recovery.ts'
+import { type End, rolloutRecord, startRecord } from '../lib/release/record.ts'
 import type { ReleaseRecord } from '../lib/release/release.ts'
 import { isSetting, type ReleaseRequest } from '../lib/release/request.ts'
 import { chooseRollback } from '../lib/release/rollback.ts'
 import { aboutRollout, endEvent } from '../lib/release/rollout-event.ts'
 import { applySetting, refusedByFreeze } from '../lib/release/settings.ts'
 import {
-  type ExecutionStatus,
   endLock,
   type Lock,
   type ServedRelease,
@@ -22,23 +18,17 @@ import {
   takeLock,
 } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
-import type { Log } from './function-log.ts'
+import { type FreeingClients, freeLock } from './free-lock.ts'
 import { pinRelease } from './pin-release.ts'
 import { recordRelease } from './record-release.ts'
 import { askedBy, closeRequest, readRequest, waitingRequests } from './request-store.ts'
 import { refuseExpired } from './retire-releases.ts'
-import { refuseUnsigned } from './signed-request.ts'
+import { refuseUnsigned, type SigningPolicy } from './signed-request.ts'
 import { readState, type StoredState, writeState } from './state-store.ts'
 
-/** Whether what a fleet is brought to has to be signed. */
-export type SigningPolicy = Pick<FleetPolicy, 'isSigned'>
-
-export interface Clients {
-  store: ObjectStore
+export interface Clients extends FreeingClients {
   engine: RolloutEngine
   fleetLooker: FleetLooker
-  events: RolloutEvents
-  log: Log
 }
 
 /**
@@ -63,7 +53,7 @@ export async function lookAgain(clients: Clients, scope: AppScope, policy: Signi
     })
     if (next.do === 'apply') await apply(clients, scope, stored, next.request)
     if (next.do === 'accept') await accept(clients, scope, policy, stored, next.request)
-    if (next.do === 'recover' && lock) await recover(clients, scope, stored, lock, next.ended)
+    if (next.do === 'recover' && lock) await freeLock(clients, scope, stored, lock, next.ended)
     if (next.do === 'start owner' && lock) {
       for (const id of next.superseded)
         await close(clients, scope, id, 'superseded', `${lock.request} came after it`)
@@ -136,11 +126,7 @@ async function close(
 ) {
   const record = await closeRequest(store, scope, id, outcome, reason)
   log.info('A request was closed.', { request: id, outcome, reason })
-  if (record) await tellEnd(events, record, outcome)
-}
-
-async function tellEnd(events: RolloutEvents, record: RolloutRecord, outcome: End): Promise<void> {
-  await events.tell(endEvent(aboutRollout(record), outcome, record))
+  if (record) await events.tell(endEvent(aboutRollout(record), outcome, record))
 }
 
 interface Desired {
@@ -182,39 +168,4 @@ async function beginRecord(store: ObjectStore, scope: AppScope, { desired }: Sta
 
 function startOwner(engine: RolloutEngine, scope: AppScope, lock: Lock): Promise<void> {
   return engine.start(lock.execution, { ...scope, rollout: lock.request, token: lock.token })
-}
-
-/** Frees the lock of a dead engine; where targets may differ, a new execution brings them together first. */
-async function recover(
-  { store, events, log }: Clients,
-  scope: AppScope,
-  stored: StoredState,
-  lock: Lock,
-  ended: ExecutionStatus,
-): Promise<void> {
-  const key = rolloutKey(scope, lock.request)
-  const text = await store.readText(key)
-  const record = text && rolloutRecord.parse(JSON.parse(text.body))
-  const recovery = decideRecovery(lock, ended, record || undefined)
-  if (recovery.do === 'bring together' && stored.state.desired) {
-    const extra = {
-      recovery: { tries: recovery.tries, ended },
-      ...(lock.isRollback && { isRollback: true }),
-      ...(lock.isRepair && { isRepair: true }),
-    }
-    const state = takeLock(stored.state, lock.request, stored.state.desired, extra)
-    await writeState(store, scope, { ...stored, state })
-    return
-  }
-  if (record?.outcome === 'running' && recovery.do === 'close') {
-    const failed = endRecord(record, 'failed', new Date().toISOString(), recovery.reason)
-    // A last step of the dead execution may have written meanwhile: the next look closes what that left.
-    if (!(await store.replace(key, JSON.stringify(failed, null, 1), text?.eTag))) return
-    log.warn('The record of a dead engine was closed.', { rollout: lock.request, reason: recovery.reason })
-    await tellEnd(events, failed, 'failed')
-  }
-  // A record that had ended already says how: its execution died before the state did.
-  const outcome = !record || record.outcome === 'running' ? 'failed' : record.outcome
-  const hasTouched = record ? touchedTargets(record).length > 0 : false
-  await writeState(store, scope, { ...stored, state: endLock(stored.state, outcome, hasTouched) })
 }

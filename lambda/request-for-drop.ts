@@ -18,8 +18,7 @@ import { state } from '../lib/release/state.ts'
 import { UserError } from '../lib/user-error.ts'
 import { pinArtifact } from './artifact-check.ts'
 import type { Log } from './function-log.ts'
-import type { SigningPolicy } from './look-again.ts'
-import { refuseDrop } from './signed-request.ts'
+import { refuseDrop, type SigningPolicy } from './signed-request.ts'
 import type { UploadedObject } from './storage-event.ts'
 
 type Drop = UploadedObject & { kind: ArtifactKind }

@@ -1,15 +1,13 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js'
 import { ALL_QUIET } from '../lib/release/alarms.ts'
 import { allowedFailures, type WaveSize } from '../lib/release/fleet.ts'
-import { migratedSince } from '../lib/release/migration.ts'
-import { silentAgents, toleratedFailures } from '../lib/release/reasons.ts'
-import { type End, endRecord } from '../lib/release/record.ts'
-import { noteRetirement } from '../lib/release/retention.ts'
-import { endEvent, type RolloutEvent } from '../lib/release/rollout-event.ts'
-import { endLock, failRelease, type Lock, serveRelease } from '../lib/release/state.ts'
+import { silentAgents } from '../lib/release/reasons.ts'
+import type { End } from '../lib/release/record.ts'
+import type { RolloutEvent } from '../lib/release/rollout-event.ts'
+import { serveRelease } from '../lib/release/state.ts'
 import { Tally } from '../lib/release/tally.ts'
-import { bringBack } from './bring-back.ts'
 import { type Claim, claimRollout, type Refusal } from './claim-rollout.ts'
+import { type Ending, endRollout, type Halt, haltFor, haltRollout, recoverRollout } from './end-rollout.ts'
 import { lookAway } from './look-at-alarms.ts'
 import { migrateOnce } from './migrate-once.ts'
 import { type RolloutInput, rolloutEffects } from './rollout-effects.ts'
@@ -23,20 +21,14 @@ export interface Plan {
   waves: WaveSize[]
 }
 
-/** Why a rollout does not go on, and what becomes of the fleet. */
-export interface Halt {
-  reason: string
-  fleet: 'revert' | 'stop'
-  /** By request, not because something failed. */
-  isAsked: boolean
-}
-
 /** The rollout's effects, each a durable step: what it did is kept, and done again it changes nothing. */
 export function rolloutSteps(input: RolloutInput, context: DurableContext) {
   const effects = rolloutEffects(input, context)
-  const { policy, record, changeState } = effects
+  const { policy, changeState } = effects
   const tally = new Tally()
   let claim: Claim
+
+  const ending = (): Ending => ({ context, effects, claim, tally })
 
   const cancelAsked = async () => (await effects.state()).lock?.cancel ?? null
 
@@ -90,7 +82,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       return { waves: policy.waves, isRecovery, ...(claim.refusal && { refusal: claim.refusal }) }
     },
 
-    refuse: ({ outcome, reason }: Refusal): Promise<void> => steps.end(outcome, reason, true),
+    refuse: ({ outcome, reason }: Refusal) => endRollout(ending(), outcome, { reason, isNobodysFault: true }),
 
     /** One target first, then the operator's limit; a silent agent on a running instance has failed already. */
     async prepareAll(): Promise<{ prepared: string[]; failure?: string }> {
@@ -176,39 +168,9 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       return failure ? ill(failure) : undefined
     },
 
-    async halt({ reason, fleet, isAsked }: Halt): Promise<void> {
-      if (tally.touched.size === 0) {
-        // Not the release's fault: no target has it.
-        return steps.end(isAsked ? 'stopped' : 'failed', `${reason} Nothing was activated.`, true)
-      }
-      if (fleet === 'stop') return steps.end('stopped', `${reason} Each target stays as it is.`, isAsked)
-      return steps.comeBack(reason, [...tally.serves.keys()], isAsked)
-    },
+    halt: (halt: Halt) => haltRollout(ending(), halt),
 
-    /** The whole fleet on the release that it had; where that is the same one, on it. */
-    async comeBack(reason: string, others: readonly string[], isAsked = false): Promise<void> {
-      const { ground, current } = claim
-      const astray = await bringBack(effects, ground, current, { tally, others })
-      if (current === ground.desired.release) {
-        const rest = astray ?? 'The rest was done since'
-        return steps.end(astray ? 'failed' : 'done', `${reason} ${rest}.`, isAsked)
-      }
-      const migrated = await context.step('look for migration', async () =>
-        migratedSince(await effects.state(), current),
-      )
-      const database = migrated ? ` The database stays migrated to ${migrated}.` : ''
-      const failure = astray ? ` Going back failed too: ${astray}.` : ''
-      const outcome = astray || !current ? 'failed' : 'rolled-back'
-      await steps.end(outcome, `${reason}${failure}${database}`, isAsked)
-    },
-
-    /** Finishes or undoes what an engine that died has left half-way. */
-    async recover(): Promise<void> {
-      const { online, lock } = claim
-      // Who was not told to switch serves something else, or nothing.
-      for (const target of online) tally.serves.set(target, null)
-      await steps.comeBack(`The engine ended as ${lock.recovery?.ended} in mid-rollout.`, online)
-    },
+    recover: () => recoverRollout(ending()),
 
     /** From here on the release is the fleet's current one, and no cancel is taken any more; one that was is heeded. */
     async serve(): Promise<Halt | undefined> {
@@ -233,30 +195,7 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
       await effects.run(ground, { name: 'catch up', targets: newcomers, action: 'catch-up' })
     },
 
-    async end(outcome: End, reason?: string, isNobodysFault = false): Promise<void> {
-      const { about, ground } = claim
-      const { desired } = ground
-      const failed = [...tally.failed]
-      const hasTouched = tally.touched.size > 0
-      const isFailure = outcome !== 'done' && !isNobodysFault && !claim.lock.recovery
-      context.logger.info('The rollout ends.', { outcome, reason, failed })
-      const tolerated = outcome === 'done' && failed.length > 0 ? toleratedFailures(failed) : undefined
-      const retirement = await context.step('retire', () => effects.retire())
-      await context.step('end', async () => {
-        await record((known, now) => endRecord(known, outcome, now, reason ?? tolerated))
-        await changeState((state) => {
-          const known = isFailure ? failRelease(state, desired.release, hasTouched) : state
-          const kept = noteRetirement(known, retirement)
-          return endLock({ ...kept, failedTargets: failed }, outcome, hasTouched)
-        })
-        await effects.tell(endEvent(about, outcome, { reason: reason ?? tolerated, isAsked: isNobodysFault }))
-      })
-    },
+    end: (outcome: End, reason?: string) => endRollout(ending(), outcome, { reason }),
   }
   return steps
-}
-
-function haltFor(cancel: Lock['cancel'] | null): Halt | undefined {
-  if (!cancel) return undefined
-  return { reason: `Cancelled by ${cancel.by}.`, fleet: cancel.revert ? 'revert' : 'stop', isAsked: true }
 }

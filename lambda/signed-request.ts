@@ -1,9 +1,13 @@
+import type { FleetPolicy } from '../lib/release/fleet.ts'
 import type { AppScope } from '../lib/release/keys.ts'
 import type { ReleaseRequest } from '../lib/release/request.ts'
 import type { ServedRelease } from '../lib/release/state.ts'
 import { readStatement } from '../lib/release/statement.ts'
 import { UserError } from '../lib/user-error.ts'
 import type { UploadedObject } from './storage-event.ts'
+
+/** Whether what a fleet is brought to has to be signed. */
+export type SigningPolicy = Pick<FleetPolicy, 'isSigned'>
 
 /**
  * Whether somebody may have signed for this release is for the targets to find out, which trust no function. What
