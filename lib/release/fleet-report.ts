@@ -16,7 +16,7 @@ export const fleetReport = z.object({
   /** When the fleet was asked. */
   asOf: z.iso.datetime(),
   targets: z.record(z.string(), seen),
-  /** How many starts of the stack's functions have failed for good, in whatever environment; absent: not known. */
+  /** How many starts of the stack's functions have failed for good, in whatever environment, when they were last counted. */
   failedStarts: z.number().int().nonnegative().optional(),
 })
 export type FleetReport = z.infer<typeof fleetReport>
@@ -33,13 +33,15 @@ export interface FleetLook {
 
 /** Who did not answer keeps its last word, with its age; who is of the fleet no more is forgotten. */
 export function reportFleet(known: FleetReport | undefined, look: FleetLook): FleetReport {
-  const { asOf, members, serves, failedStarts } = look
+  const { asOf, members, serves } = look
   const stopped = new Set(look.stopped)
   const targets = members.map((target): [string, SeenTarget] => {
     const release = serves[target]
     if (release !== undefined) return [target, { release, at: asOf, presence: 'online' }]
     return [target, { ...known?.targets[target], presence: stopped.has(target) ? 'stopped' : 'silent' }]
   })
+  // Not counted is not none.
+  const failedStarts = look.failedStarts ?? known?.failedStarts
   const counted = failedStarts !== undefined && { failedStarts }
   return { format: 1, asOf, targets: Object.fromEntries(targets), ...counted }
 }

@@ -21,6 +21,13 @@ describe('a look at a fleet', () => {
     })
   })
 
+  it('keeps the count of failed starts where they could not be counted: that is not none', () => {
+    const counted = reportFleet(undefined, look(0, {}, { failedStarts: 2 }))
+    expect(reportFleet(counted, look(5, {})).failedStarts).toBe(2)
+    expect(reportFleet(counted, look(5, {}, { failedStarts: 0 })).failedStarts).toBe(0)
+    expect(reportFleet(undefined, look(0, {})).failedStarts).toBeUndefined()
+  })
+
   it('forgets who is of the fleet no more', () => {
     const first = reportFleet(undefined, look(0, { 'i-1': 'one', 'i-2': 'one', 'i-3': 'one' }))
     const then = reportFleet(first, look(5, { 'i-1': 'one' }, { members: ['i-1'] }))
