@@ -49,6 +49,7 @@ export class ControlFunctions extends Construct {
         executionTimeout: Duration.seconds(Math.max(...fleets.map(executionSeconds))),
         retentionPeriod: Duration.days(14),
       },
+      // No queue for its failed starts: the lock remembers them, and the next look starts it again.
       // A running rollout ends on the version that it began with.
       currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
     })
