@@ -29,12 +29,17 @@ export async function firstHour(stage: Stage): Promise<Row[]> {
   const staging = { environment: 'staging', app }
   const production = { environment: 'production', app }
 
-  act('Two fleets start: staging with 2 targets, production with 5')
+  act('A fleet starts for staging, with 2 targets')
   const stagingTargets = await cloud.startFleet({ ...staging, count: 2 })
-  const productionTargets = await cloud.startFleet({ ...production, count: 5 })
 
-  act('The first revision goes to staging: bundle, code archive, request')
-  expectEqual('publish-release', await team.run('publish-release', '--environment', 'staging'), 0)
+  act(
+    'The first revision goes to staging: bundle, code archive, request. Meanwhile production gets 5 targets',
+  )
+  const [productionTargets, published] = await Promise.all([
+    cloud.startFleet({ ...production, count: 5 }),
+    team.run('publish-release', '--environment', 'staging'),
+  ])
+  expectEqual('publish-release', published, 0)
   await expectFleet(stagingTargets, { release: await latestRelease(stage, staging), migration: 1 })
 
   act('A second revision: other code, a new dependency, a migration')
