@@ -1,6 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
+import { addBundleCommands } from '../lib/cli/commands/bundle-commands.ts'
+import { addFleetCommands } from '../lib/cli/commands/fleet-commands.ts'
+import { addLocalCommand } from '../lib/cli/commands/local-command.ts'
+import { addPublishCommands } from '../lib/cli/commands/publish-commands.ts'
 import { OUTCOMES } from '../lib/release/record.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -48,5 +53,37 @@ describe('docs/rollouts.md', () => {
 describe('docs/runbook.md', () => {
   it.each(OUTCOMES)('says what to do when a rollout is %s', (outcome) => {
     expect(text('docs/runbook.md')).toMatch(new RegExp(`^## ${outcome}`, 'm'))
+  })
+})
+
+describe('a command that somebody is told to run', () => {
+  const program = new Command()
+  for (const add of [addPublishCommands, addBundleCommands, addFleetCommands, addLocalCommand]) add(program)
+  const options = new Map(
+    program.commands.map((command) => [command.name(), command.options.map(({ long }) => long)]),
+  )
+  const sources = ['lib', 'lambda', 'docs', 'examples'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((path) => /\.(ts|md|toml)$/.test(path))
+      .map((path) => join(folder, path)),
+  )
+  const told = [...sources, 'README.md', 'README.ja.md'].flatMap((file) => {
+    const commands = text(file).matchAll(
+      /(?:\bpybundle|npm run) (?<name>[a-z]+(?:-[a-z]+)*)(?: --)?(?<rest>(?: --?[a-z][^ ]*(?: (?!--)[^ `'"\n]+)*)+)/g,
+    )
+    return [...commands].map(({ groups: { name = '', rest = '' } = {} }) => ({
+      file,
+      name,
+      flags: [...rest.matchAll(/ (--[a-z-]+)/g)].map(([, flag]) => flag),
+    }))
+  })
+
+  it('is told of in many places', () => expect(told.length).toBeGreaterThan(50))
+
+  it('is one that there is, with options that it takes', () => {
+    const wrong = told
+      .filter(({ name }) => name !== 'demo' && name !== 'bench')
+      .filter(({ name, flags }) => flags.some((flag) => !options.get(name)?.includes(flag)))
+    expect(wrong).toEqual([])
   })
 })

@@ -87,8 +87,8 @@ export function expired(
   { key }: PinnedObject,
   environment: string,
 ): string {
-  const named = revision && COMMIT.test(revision) ? ` --revision ${revision}` : ''
-  return `Release ${release} was retired, and "${key}" has expired since. Publish it again: pybundle publish-release --environment ${environment}${named}`
+  const first = revision && COMMIT.test(revision) ? `Check out ${revision} and publish` : 'Publish'
+  return `Release ${release} was retired, and "${key}" has expired since. ${first} it again: pybundle publish-release --environment ${environment}`
 }
 
 export const artifactsOf = ({ bundle, code }: ReleaseRecord) => [bundle, code]

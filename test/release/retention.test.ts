@@ -238,6 +238,6 @@ describe('the tag', () => {
 it('what has expired is refused with what to do instead', () => {
   const record = { ...recordOf(pinned('bundles/b'), pinned('code/c')), revision: '0a1b2c3d4e5f' }
   expect(expired(record, record.code, 'production')).toBe(
-    `Release ${record.release} was retired, and "code/c" has expired since. Publish it again: pybundle publish-release --environment production --revision 0a1b2c3d4e5f`,
+    `Release ${record.release} was retired, and "code/c" has expired since. Check out 0a1b2c3d4e5f and publish it again: pybundle publish-release --environment production`,
   )
 })

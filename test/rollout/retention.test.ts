@@ -101,7 +101,7 @@ describe('a rollback to a retired release', () => {
     const refused = await rollBack(machine)
     expect(refused.outcome).toBe('refused')
     expect(refused.reason).toMatch(
-      /^Release \w+ was retired, and ".*" has expired since. Publish it again: pybundle publish-release/,
+      /^Release \w+ was retired, and ".*" has expired since. .*ublish it again: pybundle publish-release --environment \w+$/,
     )
     const again = await machine.rollOut('1')
     expect(again).toMatchObject({ release: one, record: { outcome: 'done' } })

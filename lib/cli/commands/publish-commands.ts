@@ -4,10 +4,6 @@ import type { PublishOptions } from '../publish.ts'
 import { appCommand, ENVIRONMENT, FROM, requiring, runs, UPGRADE } from './app-command.ts'
 
 const DIRTY = ['--dirty', 'take the files as they are, committed or not; the revision is marked'] as const
-const REVISION = [
-  '--revision <name>',
-  'a commit, tag or branch of git or Mercurial, instead of what is checked out',
-] as const
 
 /** What brings a release to an environment. */
 export function addPublishCommands(program: Command): void {
@@ -22,7 +18,6 @@ export function addPublishCommands(program: Command): void {
       ],
     )
       .option(...DIRTY)
-      .option(...REVISION)
       .option(...UPGRADE),
     async (options) => (await import('../publish-release.ts')).publishRelease(options),
   )
@@ -56,7 +51,10 @@ export function addPublishCommands(program: Command): void {
       ],
     )
       .option(...DIRTY)
-      .option(...REVISION)
+      .option(
+        '--revision <name>',
+        'a commit, tag or branch of git or Mercurial, instead of what is checked out',
+      )
       .option('--from <archive>', 'not from the repository, but a .tar.gz or .zip that is there, as it is'),
     async (options) => (await import('../publish-code.ts')).publishCode(options),
   )
