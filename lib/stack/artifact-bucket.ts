@@ -55,6 +55,7 @@ export class ArtifactBucket extends Construct {
         'CloudTrail data events tell who read and wrote what; a second bucket of access logs would not add to it.',
     })
   }
+
   /** Unless the writer makes one of these conditions. */
   private denyPuts(paths: readonly string[], unless: readonly string[]): void {
     this.deny(['s3:PutObject'], paths, {
