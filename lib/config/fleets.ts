@@ -11,6 +11,7 @@ import { isName, NAME_RULE } from '../release/names.ts'
 import { type AlertConfig, readAlerts } from './alerts.ts'
 import { FLEET_RULES } from './fleet-rules.ts'
 import { formatPath, type Mistake, refuseMistakes, unknownKey } from './mistakes.ts'
+import { sharedTargets } from './shared-targets.ts'
 import { readTable } from './table.ts'
 import { parseToml } from './toml.ts'
 import { listOf, table, text, wholeNumber } from './values.ts'
@@ -162,8 +163,10 @@ export function parseOperatorConfig(toml: string, file: string): OperatorConfig 
   const stack = readStackName(document.stack, mistakes)
   const alerts = readAlerts(document.alerts, mistakes)
   const found = listTables(document.environments, mistakes).map((entry) => readFleet(entry, mistakes))
+  const fleets = found.filter((config) => config !== undefined)
+  mistakes.push(...sharedTargets(fleets))
   refuseMistakes(file, mistakes)
-  return { fleets: found.filter((config) => config !== undefined), stack, alerts }
+  return { fleets, stack, alerts }
 }
 
 function readStackName(given: unknown = DEFAULT_STACK, mistakes: Mistake[]): string {

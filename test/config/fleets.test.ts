@@ -146,6 +146,19 @@ describe("the operator's configuration", () => {
     ])
   })
 
+  it('refuses environments of an app that share targets, and takes apps that do', () => {
+    const fleetOf = (name: string, tags: string) =>
+      fleetToml()
+        .replace('staging.shop', name)
+        .replace(/^tags = .*$/m, `tags = { ${tags} }`)
+    const staging = fleetOf('staging.shop', 'app = "shop"')
+    expect(mistakes(staging + fleetOf('production.shop', 'app = "shop", stage = "production"'))).toEqual([
+      'environments.staging.shop.tags: select the targets of production, too: add a tag that only those of staging have',
+    ])
+    expect(parse(staging + fleetOf('production.shop', 'app = "other"'))).toHaveLength(2)
+    expect(parse(staging + fleetOf('staging.blog', 'app = "shop"'))).toHaveLength(2)
+  })
+
   it('names the line of what is not TOML', () => {
     expect(mistakesOf(() => parse('[environments.a.b]\nuser = = 1'))[0]).toBe(
       'fleets.toml:2:8: invalid value',

@@ -7,8 +7,8 @@ import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
 const FLEET = 'user = "shop", units = ["shop.service"], health_url = "http://[::1]", signers = "off"'
 const fleets = parseFleets(
   [
-    `environments.staging.shop = { tags = { app = "shop" }, retention_days = 3, ${FLEET} }`,
-    `environments.production.shop = { tags = { app = "shop" }, ${FLEET} }`,
+    `environments.staging.shop = { tags = { app = "shop", stage = "staging" }, retention_days = 3, ${FLEET} }`,
+    `environments.production.shop = { tags = { app = "shop", stage = "production" }, ${FLEET} }`,
   ].join('\n'),
   'fleets.toml',
 )
