@@ -51,13 +51,13 @@ from pybundle_target import (
   quoted,
   read_env_file,
   read_json,
-  refuse_misnamed,
   remove,
   sha256_of,
   write_json,
 )
 
 DIRECTORY_BYTES = 48 << 10  # of a bundle's end: it holds the directory and pybundle.json of 180 wheels
+MAX_MANIFEST_BYTES = 16 << 20
 MAX_UNPACKED_BYTES = 8 << 30
 MAX_UNPACKED_FILES = 200_000
 PIP_SECONDS = 120  # for what imports from the uploaded pip
@@ -101,7 +101,6 @@ def catch_up(target, rollout):
 
 
 def read_release_record(target, asked):
-  refuse_misnamed(asked)
   key = "%s/%s/releases/%s.json" % (target.environment, target.app, asked.release)
   record = target.bucket.read_json(key)
   if record is None:
@@ -365,7 +364,10 @@ class Bundle:
         length *= 4
 
   def check_directory(self, bundle):
-    text = bundle.read("pybundle.json")
+    info = bundle.getinfo("pybundle.json")
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size > MAX_MANIFEST_BYTES:
+      raise Failed("not a bundle: its pybundle.json is compressed, or larger than 16 MB")
+    text = bundle.read(info)
     if sha256_of(text) != self.pinned["digest"]:
       raise Failed("not the released bundle: its id is %s" % sha256_of(text))
     self.manifest = json.loads(text)
@@ -475,7 +477,8 @@ def installer(target):
 
 
 def build_venv(target, bundle, bytecode=True):
-  makes = [bundle.digest("requirements.txt"), bundle.python, installer(target)]
+  # With the wheels themselves: another bundle's requirements may be the same, and its wheels its own.
+  makes = [bundle.digest("requirements.txt"), *map(bundle.digest, bundle.all), bundle.python, installer(target)]
   id = sha256_of(json.dumps(makes, sort_keys=True))[:12]
   marker = target.ready_venvs().get(id)
   if marker is None:

@@ -49,6 +49,7 @@ HOOK_SECONDS = {"before_activate": 60, "after_activate": 60, "before_rollback": 
 FETCH_ATTEMPTS = 6
 MAX_VERDICT_BYTES = 2000
 MAX_REPORT_BYTES = 8 << 20
+MAX_JSON_BYTES = 4 << 20  # of what others write
 # The agent cuts both streams together to 2,500: what is told on standard error must leave the verdict whole.
 MAX_PROGRESS_BYTES = 350
 
@@ -82,8 +83,7 @@ def prepare(target, command):
 
 
 def prepare_release(target, asked, request):
-  if target.config["signers"]:
-    load_program(target, "verify").verify(target, asked, request)
+  load_program(target, "verify").verify(target, asked, request)
   if target.marker(asked.release):
     return done("was prepared already")
   return load_program(target, "prepare").prepare_release(target, asked)
@@ -166,13 +166,9 @@ def done(reason):
 
 def refuse_replay(target, id, accepted=2):
   """Prepared once is not enough: it is what was signed last or, of two, what that replaced."""
-  if target.config["signers"] and target.memory["serials"].get(id) not in target.memory["accepted"][:accepted]:
+  taken = target.memory["accepted"]
+  if (taken or target.config["signers"]) and target.memory["serials"].get(id) not in taken[:accepted]:
     raise Refused("release %s is not what was signed last" % id)
-
-
-def refuse_misnamed(asked):
-  if sha256_of("bundle:%s\ncode:%s\n" % (asked.bundle, asked.code))[:12] != asked.release:
-    raise Refused("release %s is not made of this bundle and this code" % asked.release)
 
 
 # --- The other parts of this program -------------------------------------------------------------------
@@ -275,6 +271,8 @@ def put_previous_back(target, id, why=None):
     target.remember(release=None, proven=True)
     return None
   try:
+    if previous in target.memory["serials"]:
+      refuse_replay(target, previous)
     serve(target, previous, left=id)
   except Failed as failure:
     reason = "going back to %s failed: %s" % (previous, failure.reason)
@@ -940,7 +938,7 @@ class Bucket:
 
   def read_json(self, key):
     """None when there is no such object."""
-    body = self.aws.ask("s3", "GET", self.url_of(key), lambda answer: answer.read())
+    body = self.aws.ask("s3", "GET", self.url_of(key), lambda answer: answer.read(MAX_JSON_BYTES))
     return None if body is None else json.loads(body)
 
   def create(self, key, body):

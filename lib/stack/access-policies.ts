@@ -8,8 +8,8 @@ import { ARTIFACTS, acknowledgeBucketPaths, type BucketPaths, bucketStatements }
 export interface AccessPoliciesProps {
   bucket: Bucket
   fleet: FleetConfig
-  /** What targets read the rest of their program from. */
-  programDocumentArns: readonly string[]
+  /** What targets read: who signs, and the rest of their program. */
+  documentArns: readonly string[]
 }
 
 /** The role session of an instance is that instance: of all keys that say so, this one is whole in a path. */
@@ -47,13 +47,13 @@ interface Holder {
 }
 
 export class AccessPolicies extends Construct {
-  constructor(scope: Construct, id: string, { bucket, fleet, programDocumentArns }: AccessPoliciesProps) {
+  constructor(scope: Construct, id: string, { bucket, fleet, documentArns }: AccessPoliciesProps) {
     super(scope, id)
     for (const [holder, { paths, principalsOf }] of Object.entries(HOLDERS)) {
       const statements = bucketStatements(bucket, [fleet], paths)
       if (holder === 'Target') {
         const actions = ['ssm:GetDocument']
-        statements.push(new PolicyStatement({ actions, resources: [...programDocumentArns] }))
+        statements.push(new PolicyStatement({ actions, resources: [...documentArns] }))
       }
       const policy = new ManagedPolicy(this, holder, {
         statements,

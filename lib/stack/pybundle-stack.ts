@@ -38,13 +38,13 @@ export class PybundleStack extends Stack {
     const { programs, arns } = new ProgramDocuments(this, 'Program')
     for (const fleet of fleets) {
       const name = `${fleet.environment}-${fleet.app}`
-      new TargetDocument(this, `Document-${name}`, {
+      const { arn } = new TargetDocument(this, `Document-${name}`, {
         fleet,
         bucketName: bucket.bucketName,
         region: this.region,
         programs,
       })
-      new AccessPolicies(this, `Access-${name}`, { bucket, fleet, programDocumentArns: arns })
+      new AccessPolicies(this, `Access-${name}`, { bucket, fleet, documentArns: [arn, ...arns] })
     }
     new CfnOutput(this, 'BucketName', { value: bucket.bucketName })
   }

@@ -27,10 +27,12 @@ export interface TargetDocumentProps {
  */
 export class TargetDocument extends Construct {
   readonly name: string
+  readonly arn: string
 
   constructor(scope: Construct, id: string, { fleet, bucketName, region, programs }: TargetDocumentProps) {
     super(scope, id)
     this.name = documentName(fleet.environment, fleet.app)
+    this.arn = Stack.of(this).formatArn({ service: 'ssm', resource: 'document', resourceName: this.name })
     const content = documentContent(fleet, {
       ...targetSettings(fleet),
       programs,
@@ -73,6 +75,7 @@ export class TargetDocument extends Construct {
 /** The operator's values as the program reads them from `PYBUNDLE_CONFIG`. */
 function targetSettings(fleet: FleetConfig) {
   return {
+    document: documentName(fleet.environment, fleet.app),
     environment: fleet.environment,
     app: fleet.app,
     base: fleet.base,
@@ -112,7 +115,7 @@ function documentContent(fleet: FleetConfig, settings: Record<string, unknown>) 
 function stepScript(settings: Record<string, unknown>): string[] {
   return [
     ...Object.keys(PARAMETERS).flatMap(takeFromText),
-    `export PYBUNDLE_CONFIG=${quoteForShell(JSON.stringify(settings))}`,
+    settingsLine(settings),
     "exec python3 -I -X utf8 /dev/fd/3 3<<'PYBUNDLE_TARGET'",
     ...PROGRAM.trimEnd().split('\n'),
     'PYBUNDLE_TARGET',
@@ -131,6 +134,11 @@ function takeFromText(name: string): string[] {
     'PYBUNDLE_PARAMETER',
     'fi',
   ]
+}
+
+/** Targets read it in the newest version, too: who signs is not up to whoever chooses the version that they run. */
+export function settingsLine(settings: Record<string, unknown>): string {
+  return `export PYBUNDLE_CONFIG=${quoteForShell(JSON.stringify(settings))}`
 }
 
 function quoteForShell(text: string): string {

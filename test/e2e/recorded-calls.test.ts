@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { documentName } from '../../lib/release/names.ts'
 import { rolloutEvent } from '../../lib/release/rollout-event.ts'
 import { nameSigningKey, SshKey, withSigner } from '../../local/demo/ssh-key.ts'
 import type { ObservedCall } from '../../local/http/service.ts'
@@ -75,16 +74,14 @@ afterAll(async () => {
 })
 
 /** The policies of who called; undefined where AWS's own agent did, whose policy is AWS's. */
-function policiesOf({ principal, service, operation, input }: ObservedCall): object[] | undefined {
+function policiesOf({ principal, service, operation }: ObservedCall): object[] | undefined {
   const attached = (environment: string, name: 'Publisher' | 'Viewer' | 'Target') =>
     account.attached(environment, APP, name)
   const [kind, name = ''] = principal.split('/')
   if (kind === 'assumed-role') return account.ofRole(name)
   if (kind === 'role') {
-    const environment = environmentOf(name)
-    const isOfProgram =
-      operation === 'GetDocument' && !('Name' in input && input.Name === documentName(environment, APP))
-    return service === 's3' || isOfProgram ? attached(environment, 'Target') : undefined
+    const isOfProgram = service === 's3' || operation === 'GetDocument'
+    return isOfProgram ? attached(environmentOf(name), 'Target') : undefined
   }
   if (name === 'viewer') return attached('staging', 'Viewer')
   if (name === 'publisher-of-staging') return attached('staging', 'Publisher')

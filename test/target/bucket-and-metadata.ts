@@ -3,6 +3,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { PROGRAM_PARTS, programDocumentContent } from '../../lib/stack/program-documents.ts'
+import { settingsLine } from '../../lib/stack/target-document.ts'
 import { openCredentialStore } from '../../local/credentials.ts'
 import { type Service, ServiceError, startEndpoint } from '../../local/http/endpoint.ts'
 
@@ -31,6 +32,8 @@ export interface BucketAndMetadata {
   updates: number
   /** Whether EC2 may assume it. */
   isRoleUsable: boolean
+  /** What the newest versions of targets' documents say, by the documents' names. */
+  documents: Map<string, () => Record<string, unknown>>
   /** Keys in the order they were fetched. */
   fetched: string[]
   /** Of the bodies of all answers. */
@@ -51,6 +54,7 @@ export async function startBucketAndMetadata(folder: string): Promise<BucketAndM
   const objects: Stored[] = []
   const fetched: string[] = []
   const faults: Fault[] = []
+  const documents: BucketAndMetadata['documents'] = new Map()
   const events = new EventEmitter()
   const credentials = openCredentialStore(folder)
   const s3: Service = async ({ method, url, headers, body }, response) => {
@@ -72,6 +76,13 @@ export async function startBucketAndMetadata(folder: string): Promise<BucketAndM
   }
   const ssm: Service = async ({ body }, response) => {
     const { Name, DocumentVersion: asked } = JSON.parse((await buffer(body)).toString())
+    const settings = documents.get(Name)
+    if (settings) {
+      const mainSteps = [{ inputs: { runCommand: [settingsLine(settings())] } }]
+      return void response.end(
+        JSON.stringify({ DocumentVersion: '1', Content: JSON.stringify({ mainSteps }) }),
+      )
+    }
     const part = PROGRAM_PARTS.find((name) => name === Name)
     if (!part) throw new ServiceError(400, 'InvalidDocument', `no document "${Name}"`)
     const DocumentVersion = asked === '$LATEST' ? String(1 + server.updates) : asked
@@ -105,6 +116,7 @@ export async function startBucketAndMetadata(folder: string): Promise<BucketAndM
     forget(key) {
       objects.splice(0, objects.length, ...objects.filter((one) => one.key !== key))
     },
+    documents,
     fetched,
     bytes: 0,
     faults,

@@ -45,6 +45,8 @@ export class TestTarget {
   readonly appPid: string
   readonly bucket: BucketAndMetadata
   config: Record<string, unknown>
+  /** What the newest version of its document says, where that is not what it is sent. */
+  latest: Record<string, unknown> | undefined
   environment: Record<string, string>
   readonly #script: string
   #prefix: string[] = []
@@ -64,6 +66,7 @@ export class TestTarget {
     mkdirSync(root, { recursive: true })
     this.config = {
       ...SCOPE,
+      document: root,
       bucket: 'the-bucket',
       region: 'eu-west-1',
       reports: 'staging/guestbook/reports/arn:aws:ec2:eu-west-1:123456789012:instance',
@@ -83,6 +86,7 @@ export class TestTarget {
       })),
       ...config,
     }
+    bucket.documents.set(root, () => this.latest ?? this.config)
     this.environment = {
       ...bucket.environment,
       PYBUNDLE_ROOT: root,

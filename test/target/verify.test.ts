@@ -1,15 +1,20 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { releaseKey } from '../../lib/release/keys.ts'
+import { releaseId } from '../../lib/release/release.ts'
 import type { Statement } from '../../lib/release/statement.ts'
 import { Signer } from '../signer.ts'
 import { type PublishedRelease, SCOPE } from './artifacts.ts'
 import { ask, newRequestId, statementFor } from './signed-requests.ts'
 import { smallPip } from './small-pip.ts'
-import type { TestTarget } from './target.ts'
+import { pythonOutput, type TestTarget } from './target.ts'
+import { thisPython } from './this-python.ts'
 import { Workshop } from './workshop.ts'
+
+const EXCHANGE_WHEEL = fileURLToPath(new URL('exchange_wheel.py', import.meta.url))
 
 let workshop: Workshop
 let ada: Signer
@@ -34,15 +39,16 @@ beforeEach(async () => {
 })
 
 const signedTarget = () => workshop.newTarget({ signers: [ada.publicKey] })
-async function signed(release: PublishedRelease, changes: Partial<Statement>) {
+async function signed(release: PublishedRelease, changes: Partial<Statement>, who = ada) {
   const id = newRequestId()
-  return ask(workshop.bucket, id, await ada.sign(statementFor(release, id, changes)))
+  return ask(workshop.bucket, id, await who.sign(statementFor(release, id, changes)))
 }
-const prepare = (release: PublishedRelease, rollout: string) => target.run('prepare', release, { rollout })
+const prepare = (release: PublishedRelease, rollout: string, token = 1) =>
+  target.run('prepare', release, { rollout, token })
 
 /** Prepares and activates what was signed with this serial. */
-async function deploy(release: PublishedRelease, serial: number, replaces: number) {
-  const rollout = await signed(release, { serial, replaces })
+async function deploy(release: PublishedRelease, serial: number, replaces: number, who = ada) {
+  const rollout = await signed(release, { serial, replaces }, who)
   target.holdLock(serial)
   const asked = { rollout, token: serial }
   const prepared = await target.run('prepare', release, asked)
@@ -276,6 +282,105 @@ describe('a target whose document names signers', () => {
     await deploy(two, 40, 10)
     expect(await catchUp(one, first)).toMatchObject({ outcome: 'refused', current: two.id })
     expect((await target.run('revert', two, { token: 40 })).verdict.current).toBe(three.id)
+  })
+
+  it('takes no two releases of the same serial, of which the older one could come again', async () => {
+    await deploy(one, 20, 10)
+    const same = await signed(two, { serial: 20, replaces: 10 })
+    expect((await prepare(two, same, 20)).verdict).toMatchObject({
+      outcome: 'refused',
+      reason: expect.stringContaining('signed before'),
+    })
+  })
+
+  it('goes no second step back where one activation after the other fails', async () => {
+    await deploy(one, 10, 0)
+    await deploy(two, 20, 10)
+    await deploy(three, 30, 20)
+    const broken = join(target.root, 'broken')
+    target.config.restart_command = `test ! -e ${broken}`
+    writeFileSync(broken, '')
+    target.holdLock(31)
+    for (const release of [two, two, three]) {
+      const { verdict } = await target.run('activate', release, { token: 31 })
+      expect(verdict.outcome).toBe('failed')
+    }
+    rmSync(broken)
+    const { verdict } = await target.run('revert', three, { token: 31 })
+    expect(verdict).toMatchObject({
+      outcome: 'refused',
+      reason: `release ${one.id} is not what was signed last`,
+    })
+    expect([two.id, three.id]).toContain(verdict.current)
+  })
+
+  it.each([
+    ['names no signers', () => []],
+    ['names one who is none any more', () => [mallory.publicKey]],
+  ])('takes nothing more where it is sent an older version of its document, which %s', async (_, older) => {
+    await deploy(one, 10, 0)
+    await deploy(two, 20, 10)
+    target.latest = { ...target.config }
+    target.config.signers = older()
+    const rollout = await signed(three, { serial: 30, replaces: 20 }, mallory)
+    const { verdict } = await prepare(three, rollout, 30)
+    expect(verdict).toMatchObject({ outcome: 'refused', reason: 'this was signed by none of the signers' })
+    expect(target.has('releases', three.id)).toBe(false)
+    const back = await target.run('revert', two, { token: 30 })
+    expect(back.verdict.current).toBe(one.id)
+    target.holdLock(31)
+    expect((await target.run('activate', three, { token: 31 })).verdict.current).toBe(one.id)
+  })
+
+  it('neither activates nor goes back to what a key has signed that was taken out', async () => {
+    target.config.signers = [ada.publicKey, mallory.publicKey]
+    await deploy(one, 10, 0)
+    await deploy(two, 20, 10, mallory)
+    target.config.signers = [ada.publicKey]
+    await deploy(three, 30, 20)
+    const refused = { outcome: 'refused', reason: `release ${two.id} is not what was signed last` }
+    expect((await target.run('revert', three, { token: 30 })).verdict).toMatchObject(refused)
+    target.holdLock(31)
+    expect((await target.run('activate', two, { token: 31 })).verdict).toMatchObject(refused)
+    target.config.restart_command = 'false'
+    await prepare(one, await signed(one, { serial: 40, replaces: 30 }), 31)
+    expect((await target.run('activate', one, { token: 31 })).verdict).toMatchObject({ outcome: 'failed' })
+    target.config.restart_command = null
+    expect((await target.run('activate', one, { token: 31 })).verdict).toMatchObject({ outcome: 'done' })
+  })
+
+  it('takes what is signed by nobody once signers are off, and forgets what was signed', async () => {
+    await deploy(one, 10, 0)
+    target.config.signers = []
+    await target.deploy(two, 20)
+    expect((await target.run('status')).verdict.current).toBe(two.id)
+    expect((await target.run('revert', two, { token: 20 })).verdict.current).toBe(one.id)
+  })
+
+  it('makes a virtualenv of the wheels that were signed, not of others with the same requirements', async () => {
+    const genuine = join(target.root, 'genuine.pybundle')
+    const exchanged = join(target.root, 'exchanged.pybundle')
+    writeFileSync(genuine, workshop.bucket.body('staging/guestbook/bundles/a.pybundle'))
+    const python = (await thisPython()).executable
+    const bundle = pythonOutput(python, [EXCHANGE_WHEEL, genuine, exchanged])
+    const digests = { ...one.digests, bundle }
+    const forged = { id: releaseId(digests), digests }
+    const record = JSON.parse(workshop.bucket.body(releaseKey(SCOPE, one.id)).toString())
+    const put = workshop.bucket.put('staging/guestbook/bundles/exchanged.pybundle', readFileSync(exchanged))
+    const forgedRecord = { ...record, release: forged.id, bundle: { ...put, digest: bundle } }
+    workshop.bucket.put(releaseKey(SCOPE, forged.id), JSON.stringify(forgedRecord))
+    const versionOf = ({ id }: PublishedRelease) =>
+      pythonOutput(target.path('releases', id, '.venv/bin/python'), [
+        '-c',
+        'import alpha; print(alpha.VERSION)',
+      ])
+
+    target.config.signers = [ada.publicKey, mallory.publicKey]
+    await prepare(forged, await signed(forged, { serial: 10 }, mallory))
+    expect(versionOf(forged)).toBe('exchanged')
+    target.config.signers = [ada.publicKey]
+    await prepare(one, await signed(one, { serial: 20 }))
+    expect(versionOf(one)).toBe('1.0')
   })
 
   it('says what is missing where it has no ssh-keygen', async () => {
