@@ -4,6 +4,7 @@ import { type AppScope, rolloutKey, stateKey } from '../release/keys.ts'
 import { type Outcome, type Phase, type RolloutRecord, rolloutRecord } from '../release/record.ts'
 import { state } from '../release/state.ts'
 import { colorsOf } from './colors.ts'
+import { printable } from './printable.ts'
 
 const colors = colorsOf(process.stderr)
 
@@ -91,7 +92,7 @@ async function readPatiently(options: FollowOptions, leaving: AbortSignal) {
 
 async function readRecord({ store, scope, requestId }: FollowOptions): Promise<RolloutRecord | undefined> {
   const found = await store.readJson(rolloutKey(scope, requestId))
-  return found ? rolloutRecord.parse(found) : undefined
+  return found ? rolloutRecord.parse(printable(found)) : undefined
 }
 
 /** A line for each phase that began, and one for each that ended. */
@@ -157,7 +158,7 @@ function failedLogs(record: RolloutRecord): string[] {
 }
 
 async function whyNothing({ store, scope, requestId }: FollowOptions): Promise<string> {
-  const lock = state.safeParse(await store.readJson(stateKey(scope))).data?.lock
+  const lock = state.safeParse(printable(await store.readJson(stateKey(scope)))).data?.lock
   if (lock)
     return colors.yellow(`waiting: rollout ${lock.request} has the lock of ${scope.environment}/${scope.app}`)
   return colors.yellow(

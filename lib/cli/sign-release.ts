@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { requestKey } from '../release/keys.ts'
+import { releaseId } from '../release/release.ts'
 import { request } from '../release/request.ts'
 import type { ServedRelease } from '../release/state.ts'
 import {
@@ -31,6 +32,10 @@ export type Signable = Pick<Statement, 'request' | 'action' | 'bundle' | 'code'>
 export async function signRelease(app: OpenedApp, wanted: Signable): Promise<SignedStatement | undefined> {
   const key = signingKey(app)
   if (!key) return undefined
+  const { bundle, code } = wanted
+  console.error(
+    `Signing for release ${releaseId({ bundle, code })} of ${app.scope.environment}: bundle ${bundle.slice(0, 12)}, code ${code.slice(0, 12)}`,
+  )
   const replaces = await currentSerial(app)
   const serial = nextSerial(Date.now(), replaces)
   if (!serial) {
@@ -50,26 +55,42 @@ export async function signRelease(app: OpenedApp, wanted: Signable): Promise<Sig
  * bucket's word is not enough, as who writes there could have it signed.
  */
 export async function requireSigned(app: OpenedApp, taken: ServedRelease): Promise<void> {
-  const key = signingKey(app)
-  if (!key) return
+  const signers = await knownSigners(app)
+  if (signers.length === 0) return
   const { scope, config, store } = app
   const { release, bundle, code } = taken
-  const signed = await readSigned(app, taken)
-  const said = signed && readStatement(signed)
+  const said = await signedBy(signers, app, taken)
   const wanted = { bucket: store.bucket, ...scope, request: taken.request ?? '', bundle, code }
-  const isSaid = said && sameValues(wanted, said)
-  const signers = [await publicKeyOf(key), ...(config.environments[scope.environment]?.signers ?? [])]
-  if (isSaid && (await isSignedBy(signers, signed.statement, signed.signature))) return
+  // A release that is called otherwise than its bytes would be signed for under a name that nobody asked for.
+  if (said && sameValues(wanted, said) && releaseId({ bundle, code }) === release) return
   throw new UserError(
     `Release ${release} of ${scope.environment} is signed by nobody you know, and signing for it again would vouch for it. Is it of a colleague? Add the public key to "signers" of ${scope.environment} in ${config.file}. Otherwise publish what you have here: pybundle publish-release --environment ${scope.environment}`,
   )
 }
 
-/** Of a signature that the targets have accepted, as far as the state says so; they do not believe it. */
+/** Of what the state says is current: 0 where nobody whom the configuration knows has signed it, who may have made it up. */
 async function currentSerial(app: OpenedApp): Promise<number> {
   const { current } = await readAppState(app)
-  const signed = current && (await readSigned(app, current))
-  return (signed && readStatement(signed)?.serial) ?? 0
+  const said = current && (await signedBy(await knownSigners(app), app, current))
+  return said?.serial ?? 0
+}
+
+/** Mine, and those that the configuration names. */
+async function knownSigners(app: OpenedApp): Promise<string[]> {
+  const key = signingKey(app)
+  const others = app.config.environments[app.scope.environment]?.signers ?? []
+  return key ? [await publicKeyOf(key), ...others] : others
+}
+
+/** What one of them said of this release; undefined where none did. */
+async function signedBy(
+  signers: readonly string[],
+  app: OpenedApp,
+  taken: ServedRelease,
+): Promise<Statement | undefined> {
+  const signed = await readSigned(app, taken)
+  if (!signed || !(await isSignedBy(signers, signed.statement, signed.signature))) return undefined
+  return readStatement(signed)
 }
 
 async function readSigned({ store, scope }: OpenedApp, { request: id }: ServedRelease) {

@@ -8,6 +8,7 @@ import { fleetTable, latestWords } from './fleet-table.ts'
 import { secondsOf } from './follow.ts'
 import type { AppOptions } from './open-app.ts'
 import { GAP, plainTable } from './plain-table.ts'
+import { printable } from './printable.ts'
 
 const colors = colorsOf(process.stdout)
 
@@ -40,13 +41,18 @@ export async function readStatus(store: ObjectStore, scope: AppScope): Promise<S
   for (let at = 0; at < latest.length && rollouts.length < SHOWN_ROLLOUTS; at += SHOWN_ROLLOUTS) {
     const some = latest.slice(at, at + SHOWN_ROLLOUTS)
     const read = await Promise.all(
-      some.map(async ({ key }) => rolloutRecord.parse(await store.readJson(key))),
+      some.map(async ({ key }) => rolloutRecord.parse(printable(await store.readJson(key)))),
     )
     rollouts.push(...read.filter(({ action }) => action !== 'refresh'))
   }
   rollouts.sort((a, b) => b.startedAt.localeCompare(a.startedAt)).splice(SHOWN_ROLLOUTS)
-  const state = stored ? stateSchema.parse(stored) : EMPTY_STATE
-  return { ...scope, state, rollouts, ...(fleet !== undefined && { fleet: fleetReport.parse(fleet) }) }
+  const state = stored ? stateSchema.parse(printable(stored)) : EMPTY_STATE
+  return {
+    ...scope,
+    state,
+    rollouts,
+    ...(fleet !== undefined && { fleet: fleetReport.parse(printable(fleet)) }),
+  }
 }
 
 /** What an environment runs, what is going on, and how the latest requests ended, refused ones too. */

@@ -113,6 +113,18 @@ const signersAreKeys = rule(['signers'], ({ signers }) => {
   return length > MOST_SIGNERS_TEXT ? [...broken, { key: ['signers'], what }] : broken
 })
 
+/** Of all users' processes theirs is the one that verifies: https://man.openbsd.org/ptrace would let the app have its say. */
+const appsUserVerifiesNothing = rule(['user', 'signers'], ({ user, signers }) =>
+  user === 'nobody' && signers !== 'off'
+    ? [
+        {
+          key: ['user'],
+          what: 'must not be nobody: signatures are verified as that user, whom the app may not be',
+        },
+      ]
+    : [],
+)
+
 const amount = (size: WaveSize) => Number.parseInt(String(size), 10)
 
 export const FLEET_RULES: readonly Rule<FleetTable>[] = [
@@ -125,4 +137,5 @@ export const FLEET_RULES: readonly Rule<FleetTable>[] = [
   rolloutFitsItsExecution,
   variablesHaveAFile,
   signersAreKeys,
+  appsUserVerifiesNothing,
 ]

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { isSignedBy } from '../../lib/cli/ssh-signature.ts'
 import { releaseKey, requestKey, requestsPrefix, stateKey } from '../../lib/release/keys.ts'
+import { releaseId } from '../../lib/release/release.ts'
 import { type DeployRequest, type Request, request as requestSchema } from '../../lib/release/request.ts'
 import { EMPTY_STATE, type ServedRelease, serveRelease } from '../../lib/release/state.ts'
 import { readStatement, type Statement } from '../../lib/release/statement.ts'
@@ -12,10 +13,10 @@ import { type Bucket, startBucket } from './bucket.ts'
 import { pybundle, teamRepository } from './team.ts'
 
 const PRODUCTION = { environment: 'production', app: 'shop' }
+const DIGESTS = { bundle: 'b'.repeat(64), code: 'c'.repeat(64) }
 const SERVED: ServedRelease = {
-  release: 'a'.repeat(12),
-  bundle: 'b'.repeat(64),
-  code: 'c'.repeat(64),
+  release: releaseId(DIGESTS),
+  ...DIGESTS,
   request: '20260101t000000z-00000000',
 }
 
@@ -131,6 +132,31 @@ describe('where the configuration names a signing_key', () => {
       err: expect.stringContaining('is signed by nobody you know'),
     })
     expect((await bucket.list(requestsPrefix(PRODUCTION))).length).toBe(1)
+  })
+
+  it('vouches for no release that is called otherwise than its bytes', async () => {
+    const [ada, grace] = [new Signer(temporaryFolder()), new Signer(temporaryFolder())]
+    const { bucket, run } = await team(ada, [grace])
+    await serve(bucket, grace)
+    const { body = '', eTag } = (await bucket.readText(stateKey(PRODUCTION))) ?? {}
+    await bucket.replace(stateKey(PRODUCTION), body.replaceAll(SERVED.release, 'e'.repeat(12)), eTag)
+    const { code, err } = await run('repair', ...TO_PRODUCTION)
+    expect({ code, err }).toMatchObject({ code: 1, err: expect.stringContaining('nobody you know') })
+  })
+
+  it('believes no serial that nobody it knows has signed', async () => {
+    const [ada, mallory] = [new Signer(temporaryFolder()), new Signer(temporaryFolder())]
+    const { bucket, run } = await team(ada)
+    await serve(bucket, mallory, { serial: Date.now() + 3_000_000 })
+    const { err } = await run('publish-release', ...TO_PRODUCTION)
+    const { signed, bundle, code } = (await asked(bucket)) as DeployRequest
+    const said = signed && readStatement(signed)
+    expect(said?.replaces).toBe(0)
+    expect(said?.serial).toBeLessThanOrEqual(Date.now())
+    const release = releaseId({ bundle: bundle.digest, code: code.digest })
+    expect(err).toContain(
+      `Signing for release ${release} of production: bundle ${bundle.digest.slice(0, 12)}`,
+    )
   })
 
   it('promote signs for its own environment what another one runs unsigned', async () => {

@@ -31,6 +31,21 @@ describe('status', () => {
     ])
   })
 
+  it('shows no text of the bucket that a terminal would obey', async () => {
+    const bucket = await startBucket()
+    const forged = '\u001b[2J\u001b]52;c;Y3VybA==\u0007\u009b1m\u202eeno\ncurrent   forged'
+    const record = { ...ended(rollout('r1'), 'refused', `Not for ${forged}.`), requestedBy: forged }
+    await store(bucket, record)
+    const freeze = { by: 'ann', at: '2026-01-01T12:00:00.000Z', reason: forged }
+    await bucket.createOnly(stateKey(SCOPE), JSON.stringify({ ...EMPTY_STATE, freeze }))
+    const shown = renderStatus(await readStatus(bucket, SCOPE))
+    expect(shown.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\u202e]/u)
+    expect(lines(shown).filter((line) => line.startsWith('current'))).toEqual([
+      'current   nothing deployed yet',
+    ])
+    expect(shown).toContain('eno current   forged')
+  })
+
   it('does not claim to know what a target serves that fell silent', async () => {
     const bucket = await startBucket()
     const activated = answered(begun(rollout('r1'), 'wave 1', ['i-1', 'i-2']), 'wave 1', {

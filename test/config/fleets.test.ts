@@ -148,15 +148,21 @@ describe("the operator's configuration", () => {
 
   it('refuses environments of an app that share targets, and takes apps that do', () => {
     const fleetOf = (name: string, tags: string) =>
-      fleetToml()
-        .replace('staging.shop', name)
-        .replace(/^tags = .*$/m, `tags = { ${tags} }`)
+      `${fleetToml({ tags: `{ ${tags} }` }).replace('staging.shop', name)}\n`
     const staging = fleetOf('staging.shop', 'app = "shop"')
     expect(mistakes(staging + fleetOf('production.shop', 'app = "shop", stage = "production"'))).toEqual([
       'environments.staging.shop.tags: select the targets of production, too: add a tag that only those of staging have',
     ])
     expect(parse(staging + fleetOf('production.shop', 'app = "other"'))).toHaveLength(2)
     expect(parse(staging + fleetOf('staging.blog', 'app = "shop"'))).toHaveLength(2)
+  })
+
+  it('refuses nobody as the user of an app whose releases are signed', () => {
+    const keys = { user: '"nobody"', signers: '["ssh-ed25519 AAAAC3Nza ada@example.com"]' }
+    expect(mistakes(fleetToml(keys))).toEqual([
+      'environments.staging.shop.user: must not be nobody: signatures are verified as that user, whom the app may not be',
+    ])
+    expect(parse(fleetToml({ user: '"nobody"' }))).toHaveLength(1)
   })
 
   it('names the line of what is not TOML', () => {
