@@ -49,7 +49,7 @@ HOOK_SECONDS = {"before_activate": 60, "after_activate": 60, "before_rollback": 
 FETCH_ATTEMPTS = 6
 MAX_VERDICT_BYTES = 2000
 MAX_REPORT_BYTES = 8 << 20
-MAX_JSON_BYTES = 4 << 20  # of what others write
+MAX_JSON_BYTES = 4 << 20
 # The agent cuts both streams together to 2,500: what is told on standard error must leave the verdict whole.
 MAX_PROGRESS_BYTES = 350
 
@@ -507,7 +507,7 @@ MARKER, READY = MARKERS = (".pybundle-release.json", ".ready")
 class Target:
   # `release` is what was last switched to; `good` has proved healthy, the newest first.
   # `left`: the release that is being gone back from, until the other has proved healthy.
-  # `accepted`: the highest serial that was signed, and the one that it replaces; `serials`: of releases.
+  # `accepted`: the highest serial that was signed, and what it replaces; `serials`: of releases.
   MEMORY = dict(environment=None, token=0, release=None, proven=True, left=None, good=[], accepted=[], serials={})
 
   def __init__(self, config, report):
@@ -872,7 +872,7 @@ class Aws:
     headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "AmazonSSM." + operation}
     body = json.dumps(parameters).encode()
     url = self.endpoint("ssm") + "/"
-    answer = self.ask("ssm", "POST", url, lambda answer: answer.read(), headers, body)
+    answer = self.ask("ssm", "POST", url, read_small, headers, body)
     if answer is None:
       raise Failed("SSM has no %s here" % operation)
     return json.loads(answer)
@@ -938,7 +938,7 @@ class Bucket:
 
   def read_json(self, key):
     """None when there is no such object."""
-    body = self.aws.ask("s3", "GET", self.url_of(key), lambda answer: answer.read(MAX_JSON_BYTES))
+    body = self.aws.ask("s3", "GET", self.url_of(key), read_small)
     return None if body is None else json.loads(body)
 
   def create(self, key, body):
@@ -948,6 +948,12 @@ class Bucket:
 
   def url_of(self, key):
     return "%s/%s" % (self.url, urllib.parse.quote(key, safe="/-_.~"))
+
+
+def read_small(answer):
+  if int(answer.headers["content-length"]) > MAX_JSON_BYTES:
+    raise Failed("too large: " + answer.url)
+  return answer.read()
 
 
 def read_role():

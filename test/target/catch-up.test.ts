@@ -74,14 +74,16 @@ describe('catch-up', () => {
     await target.deploy(good, 45)
     const release = await workshop.publishApp({ says: 'in a rollout' })
     await target.deploy(release, 46)
-    serve(good, 46, { lock: { token: 46, request: '20261122t101500z-0123abcd', execution: 'x' } })
+    serve(good, 46, {
+      lock: { token: 46, request: '20261122t101500z-0123abcd', execution: 'x', version: '1' },
+    })
     const { verdict } = await target.run('catch-up', undefined, { token: 0 })
     expect(verdict).toMatchObject({ outcome: 'done', current: release.id })
   })
 
   it('does not leave to the rollout what the rollout itself tells it to', async () => {
     const rollout = '20261122t101500z-0123abcd'
-    serve(good, 47, { lock: { token: 47, request: rollout, execution: 'x' } })
+    serve(good, 47, { lock: { token: 47, request: rollout, execution: 'x', version: '1' } })
     const { verdict } = await target.run('catch-up', undefined, { token: 47, rollout })
     expect(verdict).toMatchObject({ outcome: 'done', current: good.id })
   })

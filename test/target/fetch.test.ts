@@ -140,7 +140,10 @@ describe('fetching', () => {
 
     it('is run only if it is what the document names', async () => {
       const other = await workshop.newTarget({ signers: part === 'verify' ? [signer.publicKey] : [] })
-      other.config.programs = { [part]: { document: part, sha256: '0'.repeat(64) } }
+      other.config.programs = {
+        ...Object(other.config.programs),
+        [part]: { document: part, sha256: '0'.repeat(64) },
+      }
       other.holdLock(1)
       const { verdict } = await other.run(action, await publish('other'), { rollout: ROLLOUT })
       expect(verdict).toMatchObject({

@@ -290,7 +290,10 @@ describe('going back', () => {
     await deploy(old)
     await deploy(next)
     newSteps()
-    target.setState({ token: ++token, lock: { token, request: ROLLOUT, execution: 'x', isRollback: true } })
+    target.setState({
+      token: ++token,
+      lock: { token, request: ROLLOUT, execution: 'x', version: '1', isRollback: true },
+    })
     await target.run('prepare', old, { token })
     const { verdict } = await target.run('activate', old, { token })
     expect(verdict).toMatchObject({ outcome: 'done', current: old.id })

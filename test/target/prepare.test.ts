@@ -279,7 +279,7 @@ describe('prepare', () => {
 
   it('writes its progress to the deploy log', () => {
     expect(target.read('log/deploy.log')).toMatch(
-      /^\d{4}-\d\d-\d\dT[\d:]+Z prepare [0-9a-f]{12}: fetching document prepare\n/,
+      /^\d{4}-\d\d-\d\dT[\d:]+Z prepare [0-9a-f]{12}: fetching document verify\n.*fetching document prepare\n/,
     )
   })
 })

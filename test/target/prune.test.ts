@@ -50,7 +50,7 @@ describe('prune', () => {
     const retired = await workshop.publishApp({ says: 'retired' })
     await target.run('prepare', retired, { token: 4 })
     const current = { release: third()?.id ?? '', bundle: '', code: '', ...third()?.digests }
-    const lock = { token: 5, request: '20261122t101500z-0123abcd', execution: 'x' }
+    const lock = { token: 5, request: '20261122t101500z-0123abcd', execution: 'x', version: '1' }
     target.setState({ token: 5, current, lock })
     await target.run('catch-up', undefined, { token: 0 })
     expect((await left()).prepared).toContain(retired.id)

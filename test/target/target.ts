@@ -165,7 +165,10 @@ export class TestTarget {
   }
 
   holdLock(token: number): void {
-    this.setState({ token, lock: { token, request: ROLLOUT, execution: `${token}-${ROLLOUT}` } })
+    this.setState({
+      token,
+      lock: { token, request: ROLLOUT, execution: `${token}-${ROLLOUT}`, version: '1' },
+    })
   }
 
   /** Prepares and activates under the given token. */
