@@ -1,4 +1,5 @@
 import type { ObjectStore } from '../lib/aws/object-store.ts'
+import type { RolloutEngine } from '../lib/aws/rollout-engine.ts'
 import type { RolloutEvents } from '../lib/aws/rollout-events.ts'
 import { type AppScope, rolloutKey } from '../lib/release/keys.ts'
 import { endRecord, rolloutRecord } from '../lib/release/record.ts'
@@ -10,13 +11,14 @@ import { type StoredState, writeState } from './state-store.ts'
 
 export interface FreeingClients {
   store: ObjectStore
+  engine: RolloutEngine
   events: RolloutEvents
   log: Log
 }
 
 /** Frees the lock of a dead engine; where targets may differ, a new execution brings them together first. */
 export async function freeLock(
-  { store, events, log }: FreeingClients,
+  { store, engine, events, log }: FreeingClients,
   scope: AppScope,
   stored: StoredState,
   lock: Lock,
@@ -28,6 +30,7 @@ export async function freeLock(
   const recovery = decideRecovery(lock, ended, record || undefined)
   if (recovery.do === 'bring together' && stored.state.desired) {
     const extra = {
+      version: await engine.version(),
       recovery: { tries: recovery.tries, ended },
       ...(lock.isRollback && { isRollback: true }),
       ...(lock.isRepair && { isRepair: true }),

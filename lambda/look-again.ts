@@ -27,7 +27,6 @@ import { refuseUnsigned, type SigningPolicy } from './signed-request.ts'
 import { readState, type StoredState, writeState } from './state-store.ts'
 
 export interface Clients extends FreeingClients {
-  engine: RolloutEngine
   fleetLooker: FleetLooker
 }
 
@@ -41,7 +40,7 @@ export async function lookAgain(clients: Clients, scope: AppScope, policy: Signi
     const stored = await readState(store, scope)
     const { lock } = stored.state
     const waiting = await waitingRequests(store, scope)
-    const owner = lock ? await engine.status(lock.execution) : undefined
+    const owner = lock ? await engine.status(lock) : undefined
     const next = decideNext({ state: stored.state, waiting, owner })
 
     if (next.do === 'nothing') return
@@ -95,7 +94,7 @@ async function accept(
   stored: StoredState,
   id: string,
 ): Promise<void> {
-  const { store, log } = clients
+  const { store, engine, log } = clients
   try {
     const request = await readRequest(store, scope, id)
     if (isSetting(request)) throw new Error(`request ${id} starts no rollout`)
@@ -105,6 +104,7 @@ async function accept(
     if (isSigned) refuseUnsigned({ ...scope, bucket: store.bucket }, request, desired)
     if (release) await recordRelease(store, scope, release)
     const state = takeLock(stored.state, id, desired, {
+      version: await engine.version(),
       ...(request.action === 'rollback' && { isRollback: true }),
       ...(request.action === 'repair' && { isRepair: true }),
     })
@@ -167,5 +167,5 @@ async function beginRecord(store: ObjectStore, scope: AppScope, { desired }: Sta
 }
 
 function startOwner(engine: RolloutEngine, scope: AppScope, lock: Lock): Promise<void> {
-  return engine.start(lock.execution, { ...scope, rollout: lock.request, token: lock.token })
+  return engine.start(lock, { ...scope, rollout: lock.request, token: lock.token })
 }

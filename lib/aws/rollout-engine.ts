@@ -1,24 +1,41 @@
 import {
   DurableExecutionAlreadyStartedException,
+  GetAliasCommand,
   InvokeCommand,
   type LambdaClient,
   paginateListDurableExecutionsByFunction,
 } from '@aws-sdk/client-lambda'
-import type { ExecutionStatus } from '../release/state.ts'
+import type { ExecutionStatus, Lock } from '../release/state.ts'
+
+/** Lambda lists the executions of one version only: $LATEST, where none is named, of which there are none. */
+export type Owner = Pick<Lock, 'execution' | 'version'>
 
 /** The durable function that runs rollouts; an execution is named after the lock's token. */
 export interface RolloutEngine {
+  /** What rollouts begin on now; it moves on with each deployment of the stack. */
+  version(): Promise<string>
   /** Undefined when no execution of that name was ever started. */
-  status(execution: string): Promise<ExecutionStatus | undefined>
+  status(owner: Owner): Promise<ExecutionStatus | undefined>
   /** Starting the same name again changes nothing. */
-  start(execution: string, payload: Record<string, unknown>): Promise<void>
+  start(owner: Owner, payload: Record<string, unknown>): Promise<void>
 }
 
-/** `functionName:alias`: a durable function can only be started through a version or an alias. */
 export function rolloutEngine(lambda: LambdaClient, functionName: string, alias: string): RolloutEngine {
   return {
-    async status(execution) {
-      const input = { FunctionName: functionName, DurableExecutionName: execution }
+    async version() {
+      const { FunctionVersion } = await lambda.send(
+        new GetAliasCommand({ FunctionName: functionName, Name: alias }),
+      )
+      if (!FunctionVersion) throw new Error(`the alias ${alias} of ${functionName} names no version`)
+      return FunctionVersion
+    },
+
+    async status({ execution, version }) {
+      const input = {
+        FunctionName: functionName,
+        Qualifier: version,
+        DurableExecutionName: execution,
+      }
       for await (const page of paginateListDurableExecutionsByFunction({ client: lambda }, input)) {
         const found = page.DurableExecutions?.find(
           (candidate) => candidate.DurableExecutionName === execution,
@@ -28,10 +45,10 @@ export function rolloutEngine(lambda: LambdaClient, functionName: string, alias:
       return undefined
     },
 
-    async start(execution, payload) {
+    async start({ execution, version }, payload) {
       const invocation = new InvokeCommand({
         FunctionName: functionName,
-        Qualifier: alias,
+        Qualifier: version,
         InvocationType: 'Event',
         DurableExecutionName: execution,
         Payload: JSON.stringify(payload),
@@ -39,7 +56,7 @@ export function rolloutEngine(lambda: LambdaClient, functionName: string, alias:
       try {
         await lambda.send(invocation)
       } catch (error) {
-        // Instead of an answer where the alias has moved on since the execution was started.
+        // Instead of an answer, where another look has started it meanwhile.
         if (!(error instanceof DurableExecutionAlreadyStartedException)) throw error
       }
     },

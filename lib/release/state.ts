@@ -21,6 +21,8 @@ const lock = z.object({
   token: z.number().int(),
   request: z.string(),
   execution: z.string(),
+  /** Of the function that runs it. */
+  version: z.string(),
   /** A rollout to an earlier release migrates nothing. */
   isRollback: z.boolean().optional(),
   /** Nor does one of the current release, for those that serve something else. */
@@ -94,7 +96,7 @@ export function takeLock(
   state: State,
   request: string,
   desired: ServedRelease,
-  extra: Pick<Lock, 'isRollback' | 'isRepair' | 'recovery'> = {},
+  extra: Pick<Lock, 'version' | 'isRollback' | 'isRepair' | 'recovery'>,
 ): State {
   const token = state.token + 1
   const { release, bundle, code } = desired

@@ -29,7 +29,7 @@ export class ArtifactBucket extends Construct {
     const encryptionKey = new Key(this, 'Key', {
       description: 'pybundle-deploy: artifacts, releases and records',
       enableKeyRotation: true,
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     })
     this.bucket = new Bucket(this, 'Bucket', {
       encryption: BucketEncryption.KMS,
@@ -44,7 +44,7 @@ export class ArtifactBucket extends Construct {
         { abortIncompleteMultipartUploadAfter: Duration.days(7), expiredObjectDeleteMarker: true },
         ...fleets.flatMap(retention),
       ],
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     })
     this.denyPuts([REQUESTS, REPORTS], ['s3:if-none-match'])
     this.denyPuts(RECORDS, ['s3:if-none-match', 's3:if-match'])

@@ -51,7 +51,7 @@ export class ControlFunctions extends Construct {
       },
       // No queue for its failed starts: the lock remembers them, and the next look starts it again.
       // A running rollout ends on the version that it began with.
-      currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
+      currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE },
     })
     this.rolloutAlias = new Alias(this, 'RolloutLive', {
       aliasName: ALIAS,
@@ -153,9 +153,18 @@ export class ControlFunctions extends Construct {
     this.onUpload.addEnvironment('FLEET_FUNCTION', this.lookAtFleet.functionName)
     const allow = (action: string, resource: string) =>
       this.onUpload.addToRolePolicy(new PolicyStatement({ actions: [action], resources: [resource] }))
-    allow('lambda:InvokeFunction', this.rolloutAlias.functionArn)
+    allow('lambda:GetAlias', this.rollout.functionArn)
+    // A lock names the version that it was taken for, which a new deployment does not change.
+    allow('lambda:InvokeFunction', `${this.rollout.functionArn}:*`)
     allow('lambda:InvokeFunction', this.lookAtFleet.functionArn)
+    // Which of both IAM holds the question against, AWS does not say.
     allow('lambda:ListDurableExecutionsByFunction', this.rollout.functionArn)
+    allow('lambda:ListDurableExecutionsByFunction', `${this.rollout.functionArn}:*`)
+    const logicalId = Stack.of(this).getLogicalId(this.rollout.node.defaultChild as CfnFunction)
+    Validations.of(this.onUpload).acknowledge({
+      id: `AwsSolutions-IAM5[Resource::<${logicalId}.Arn>:*]`,
+      reason: 'All versions of this one function: a lock names the one that it was taken for.',
+    })
   }
 
   /** Uploads say that there is something to do; ended executions and the clock catch what an event missed. */

@@ -1,4 +1,7 @@
 import {
+  type AliasConfiguration,
+  GetAlias$,
+  type GetAliasRequest,
   GetFunction$,
   type GetFunctionRequest,
   type GetFunctionResponse,
@@ -34,6 +37,10 @@ export function invokeOperations(parts: InvokeParts): Operation[] {
         throw invalid('DurableExecutionName can only be given for a durable function.')
       }
       return invokePlain(parts, found, payload, input.InvocationType === 'Event')
+    }),
+    operation<GetAliasRequest, AliasConfiguration>(GetAlias$, async ({ FunctionName = '', Name = '' }) => {
+      const { config, version } = parts.registry.find(FunctionName, Name)
+      return { AliasArn: parts.registry.arnOf(config.name, Name), Name, FunctionVersion: version }
     }),
     operation<GetFunctionRequest, GetFunctionResponse>(
       GetFunction$,

@@ -21,12 +21,14 @@ async function engineThatAnswers(errorName: string) {
   return rolloutEngine(client, 'rollout', 'live')
 }
 
-it('an execution that another version of the function began already counts as started', async () => {
+it('an execution that somebody else has begun already counts as started', async () => {
   const engine = await engineThatAnswers('DurableExecutionAlreadyStartedException')
-  await expect(engine.start('1-rollout', {})).resolves.toBeUndefined()
+  await expect(engine.start({ execution: '1-rollout', version: '7' }, {})).resolves.toBeUndefined()
 })
 
 it('any other answer is an error', async () => {
   const engine = await engineThatAnswers('ResourceConflictException')
-  await expect(engine.start('1-rollout', {})).rejects.toThrow('as Lambda says it')
+  await expect(engine.start({ execution: '1-rollout', version: '7' }, {})).rejects.toThrow(
+    'as Lambda says it',
+  )
 })

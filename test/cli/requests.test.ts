@@ -75,7 +75,7 @@ describe('rollback', () => {
 describe('cancel', () => {
   it('names the rollout that runs', async () => {
     const { request, exitCode } = await run(
-      takeLock(two, RUNNING, served('d')),
+      takeLock(two, RUNNING, served('d'), { version: '1' }),
       'cancel',
       ...ENVIRONMENT,
       '--revert',
@@ -89,7 +89,7 @@ describe('cancel', () => {
   })
 
   it('says what to do where one has stopped already', async () => {
-    const stopped = endLock(takeLock(two, RUNNING, served('d')), 'stopped', true)
+    const stopped = endLock(takeLock(two, RUNNING, served('d'), { version: '1' }), 'stopped', true)
     const { err } = await refused(stopped, 'cancel', ...ENVIRONMENT)
     expect(err).toContain('pybundle rollback --environment staging')
   })

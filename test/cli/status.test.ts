@@ -13,7 +13,10 @@ describe('status', () => {
   it('tells what runs, what is going on, and how the latest requests ended', async () => {
     const bucket = await startBucket()
     const state = serveRelease(serveRelease(EMPTY_STATE, served('one')), served('two'))
-    await bucket.createOnly(stateKey(SCOPE), JSON.stringify(takeLock(state, 'r3', served('three'))))
+    await bucket.createOnly(
+      stateKey(SCOPE),
+      JSON.stringify(takeLock(state, 'r3', served('three'), { version: '1' })),
+    )
     await store(bucket, ended(rollout('r1'), 'done'))
     await store(bucket, ended(rollout('r2', 1), 'refused', '"shop.zip" is no archive.'))
     await store(bucket, rollout('r3', 2))

@@ -112,6 +112,8 @@ const UNUSED: Record<string, string> = {
   'LookAtFleet: ssm:DescribeInstanceProperties *': 'Asks whether who is silent was stopped.',
   'OnUpload: events:PutEvents event-bus/default':
     'Tells of what is refused or superseded, which no rollout does.',
+  'OnUpload: lambda:ListDurableExecutionsByFunction function:Rollout':
+    'Its versions are asked for; AWS does not say whether IAM holds that against the function itself.',
   'OnUpload: sqs:SendMessage FailedStartsQueue': BY_LAMBDA,
   'OnUpload: s3:GetObject /<environment>/guestbook/rollouts/*': 'Reads what an engine that died had done.',
   'OnUpload: s3:PutObject /<environment>/guestbook/requests/*': 'Asks for what was dropped by hand.',

@@ -5,7 +5,7 @@ import { lookAgain } from '../../lambda/look-again.ts'
 import { requestForDrop } from '../../lambda/request-for-drop.ts'
 import { uploadsOf } from '../../lambda/storage-event.ts'
 import type { ObjectStore } from '../../lib/aws/object-store.ts'
-import type { RolloutEngine } from '../../lib/aws/rollout-engine.ts'
+import type { Owner, RolloutEngine } from '../../lib/aws/rollout-engine.ts'
 import { readManifest } from '../../lib/bundle/read-manifest.ts'
 import { sha256 } from '../../lib/release/digest.ts'
 import {
@@ -27,10 +27,14 @@ import { bundle, codeArchive, created, openBucket, type TestBucket } from './buc
 /** Remembers what was started, as Lambda would; how an execution stands is for the test to say. */
 class Engine implements RolloutEngine {
   readonly started = new Map<string, ExecutionStatus>()
-  async status(execution: string) {
+  async version() {
+    return '7'
+  }
+  async status({ execution }: Owner) {
     return this.started.get(execution)
   }
-  async start(execution: string) {
+  async start({ execution, version }: Owner) {
+    expect(version).toBe('7')
     this.started.set(execution, this.started.get(execution) ?? 'RUNNING')
   }
 }
@@ -105,7 +109,7 @@ describe('look again', () => {
     const id = await ask('one', artifacts)
     await look()
     const { lock, desired } = await state()
-    expect(lock).toEqual({ token: 1, request: id, execution: `1-${id}` })
+    expect(lock).toEqual({ token: 1, request: id, execution: `1-${id}`, version: '7' })
     expect([...engine.started]).toEqual([[`1-${id}`, 'RUNNING']])
     expect(desired).toMatchObject({ bundle: artifacts.bundle.digest, code: artifacts.code.digest })
     expect((await record(id)).outcome).toBe('running')
@@ -150,7 +154,8 @@ describe('look again', () => {
     const artifacts = await upload()
     const id = await ask('one', artifacts)
     const refusing: RolloutEngine = {
-      start: (execution) => engine.start(execution),
+      version: () => engine.version(),
+      start: (owner) => engine.start(owner),
       status: async () => {
         const refused = closedRecord({ id, ...scope, requestedBy: 'test' }, 'refused', 'overwritten', now())
         await bucket.store.createOnly(rolloutKey(scope, id), JSON.stringify(refused))
@@ -165,6 +170,7 @@ describe('look again', () => {
   it('starts the owner of a lock whose taker was killed before it could', async () => {
     const id = await ask('one', await upload())
     const dying: RolloutEngine = {
+      version: () => engine.version(),
       status: async () => undefined,
       start: () => Promise.reject(new Error('killed')),
     }

@@ -178,6 +178,7 @@ describe('starting a durable execution', () => {
       lambda.client.send(
         new ListDurableExecutionsByFunctionCommand({
           FunctionName: 'flow',
+          Qualifier: 'live',
           DurableExecutionName: 'listed',
           Statuses: [Statuses],
         }),

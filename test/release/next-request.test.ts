@@ -4,7 +4,7 @@ import { EMPTY_STATE, endLock, type ServedRelease, serveRelease, takeLock } from
 
 const served = (release: string): ServedRelease => ({ release, bundle: 'b'.repeat(64), code: 'c'.repeat(64) })
 const at = (second: number, id = `r${second}`): WaitingRequest => ({ id, storedAt: new Date(second * 1000) })
-const locked = takeLock(EMPTY_STATE, 'r1', served('one'))
+const locked = takeLock(EMPTY_STATE, 'r1', served('one'), { version: '1' })
 
 describe('decideNext', () => {
   it('does nothing when nobody asks', () => {
@@ -17,7 +17,7 @@ describe('decideNext', () => {
   })
 
   it('supersedes what waited before the request that has the lock, and nothing that came after it', () => {
-    const state = takeLock(EMPTY_STATE, 'r3', served('one'))
+    const state = takeLock(EMPTY_STATE, 'r3', served('one'), { version: '1' })
     const next = decideNext({ state, waiting: [at(2), at(4), at(3), at(1)], owner: undefined })
     expect(next).toEqual({ do: 'start owner', superseded: ['r2', 'r1'] })
   })
@@ -54,7 +54,7 @@ describe('decideNext', () => {
 
 describe('state', () => {
   it('gives every rollout a higher token and a name of its own, the same release again too', () => {
-    const second = takeLock(endLock(locked, 'done', true), 'r2', served('one'))
+    const second = takeLock(endLock(locked, 'done', true), 'r2', served('one'), { version: '1' })
     expect([locked.lock?.token, second.lock?.token]).toEqual([1, 2])
     expect(second.lock?.execution).not.toBe(locked.lock?.execution)
   })

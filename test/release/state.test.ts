@@ -7,6 +7,7 @@ const running = takeLock(
   serveRelease(serveRelease(EMPTY_STATE, release('one')), release('two')),
   'r3',
   release('three'),
+  { version: '1' },
 )
 
 describe('the end of a rollout', () => {

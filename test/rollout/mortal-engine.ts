@@ -84,8 +84,9 @@ export function openMortalEngine({ directory, clock, cloud, onEnd }: EngineOptio
   }
 
   const adapter: RolloutEngine = {
-    status: async (name) => engine.all().find((execution) => execution.name === name)?.status,
-    start: async (name, payload) => {
+    version: async () => '1',
+    status: async ({ execution: name }) => engine.all().find((execution) => execution.name === name)?.status,
+    start: async ({ execution: name }, payload) => {
       engine.start({ version: FUNCTION, functionArn: 'arn:rollout:1', input: JSON.stringify(payload), name })
     },
   }

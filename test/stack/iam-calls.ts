@@ -154,7 +154,8 @@ function lambdaCalls(account: Account, operation: string, input: Input): Call[] 
     case 'Invoke':
       return [{ action: 'lambda:InvokeFunction', resource }]
     case 'ListDurableExecutionsByFunction':
-      return [{ action: 'lambda:ListDurableExecutionsByFunction', resource }]
+    case 'GetAlias':
+      return [{ action: `lambda:${operation}`, resource }]
     case 'CheckpointDurableExecution':
     case 'GetDurableExecutionState':
       return [{ action: `lambda:${operation}`, resource: String(input.DurableExecutionArn) }]

@@ -295,12 +295,11 @@ describe('another app of the same environment, in the same stack', () => {
 describe('on-upload', () => {
   const invoke = (resource: string) => decide('on-upload', { action: 'lambda:InvokeFunction', resource })
 
-  it('starts rollouts through their alias, and no other function', async () => {
+  it('starts rollouts in their versions, and no other function', async () => {
     const rollout = account.functionArn('ControlRollout')
-    expect(await invoke(`${rollout}:live`)).toBe('Allowed')
+    expect(await invoke(`${rollout}:1`)).toBe('Allowed')
     expect(await invoke(rollout)).toMatch(/Denied$/)
-    expect(await invoke(`${rollout}:1`)).toMatch(/Denied$/)
-    expect(await invoke(account.arn('lambda', 'function:other:live'))).toMatch(/Denied$/)
+    expect(await invoke(account.arn('lambda', 'function:other:1'))).toMatch(/Denied$/)
   })
 })
 

@@ -53,12 +53,11 @@ export function durableOperations(engine: DurableEngine, registry: FunctionRegis
     operation<ListDurableExecutionsByFunctionRequest, ListDurableExecutionsByFunctionResponse>(
       ListDurableExecutionsByFunction$,
       async (input) => {
-        const { config, qualifier } = registry.find(input.FunctionName ?? '', input.Qualifier)
-        const { version } = registry.find(config.name, qualifier)
+        const { config, version } = registry.find(input.FunctionName ?? '', input.Qualifier)
         const matching = engine
           .all()
           .filter((execution) => execution.functionName === config.name)
-          .filter((execution) => qualifier === undefined || execution.version === version)
+          .filter((execution) => execution.version === version)
           .filter((execution) => isAsked(execution, input))
           .sort((a, b) => a.startTimestamp.getTime() - b.startTimestamp.getTime())
         if (input.ReverseOrder) matching.reverse()
