@@ -1,5 +1,5 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js'
-import { ALL_QUIET } from '../lib/release/alarms.ts'
+import { ALL_QUIET, isUnsure } from '../lib/release/alarms.ts'
 import { allowedFailures, type WaveSize } from '../lib/release/fleet.ts'
 import { silentAgents } from '../lib/release/reasons.ts'
 import type { End } from '../lib/release/record.ts'
@@ -38,10 +38,21 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
 
   /** What somebody asks for, or an alarm that rings, before anything more is touched. */
   const heed = async (when: string): Promise<Halt | undefined> => {
-    const { cancel, ringing } = await context.step(`heed ${when}`, async () => ({
+    const { cancel, seen } = await context.step(`heed ${when}`, async () => ({
       cancel: await cancelAsked(),
-      ringing: (await alarms()(ALL_QUIET)).ringing,
+      seen: await alarms()(ALL_QUIET),
     }))
+    if (!cancel && isUnsure(seen)) return watch(`alarms ${when}`, 0)
+    return haltFor(cancel) ?? (seen.ringing ? ill(seen.ringing) : undefined)
+  }
+
+  const watch = async (name: string, bakeSeconds: number): Promise<Halt | undefined> => {
+    const { cancel, ringing } = await watchBake(context, {
+      name,
+      bakeSeconds,
+      cancelAsked,
+      lookAtAlarms: alarms(),
+    })
     return haltFor(cancel) ?? (ringing ? ill(ringing) : undefined)
   }
 
@@ -149,10 +160,8 @@ export function rolloutSteps(input: RolloutInput, context: DurableContext) {
     },
 
     async bake(wave: number, targets: readonly string[], isLast: boolean): Promise<Halt | undefined> {
-      const { bakeSeconds } = policy
-      const watch = { wave, bakeSeconds, cancelAsked, lookAtAlarms: alarms() }
-      const { cancel, ringing } = await watchBake(context, watch)
-      const halt = haltFor(cancel) ?? (ringing ? ill(ringing) : await steps.check(wave, targets, isLast))
+      const halt =
+        (await watch(`bake ${wave}`, policy.bakeSeconds)) ?? (await steps.check(wave, targets, isLast))
       if (halt) return halt
       const healthy = targets.filter((target) => tally.activated.has(target)).length
       await tell({ status: 'wave-baked', wave, targets: healthy, failed: tally.failed.size })

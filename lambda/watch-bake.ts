@@ -4,7 +4,8 @@ import { bakeLooks } from '../lib/release/progress.ts'
 import type { LookAtAlarms } from './look-at-alarms.ts'
 
 interface Bake<Cancel> {
-  wave: number
+  /** Of the operation. */
+  name: string
   bakeSeconds: number
   cancelAsked: () => Promise<Cancel | null>
   lookAtAlarms: LookAtAlarms
@@ -16,14 +17,14 @@ interface Watch<Cancel> {
   alarms: AlarmWatch
 }
 
-/** Lets a wave bake, and ends early with the cancel that somebody asks for, or an alarm; each look is one operation. */
+/** Lets a wave bake, or waits until the alarms can be read; ends early with the cancel that somebody asks for, or an alarm; each look is one operation. */
 export async function watchBake<Cancel>(
   context: DurableContext,
-  { wave, bakeSeconds, cancelAsked, lookAtAlarms }: Bake<Cancel>,
+  { name, bakeSeconds, cancelAsked, lookAtAlarms }: Bake<Cancel>,
 ): Promise<{ cancel: Cancel | null; ringing: string | null }> {
   const pauses = bakeLooks(bakeSeconds)
   const { cancel, alarms } = await context.waitForCondition(
-    `bake ${wave}`,
+    name,
     async ({ looks, alarms: heard }: Watch<Cancel>) => ({
       looks: looks + 1,
       // A look that fails must not end the execution: the next one sees it.

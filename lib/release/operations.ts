@@ -33,14 +33,15 @@ export function mostOperations(policy: PolicyTimes): Record<'prepare' | 'migrate
   const phase = phaseOperations(longest)
   const check = phaseOperations(paceOf(policy, 'check', 1).longestSeconds)
   // Alarms may be unreadable when all else that a watch waits for is over.
-  const unread = policy.alarms.length > 0 ? MOST_LOOKS_MORE : 0
+  const unread = policy.alarms.length > 0 ? 1 + MOST_LOOKS_MORE : 0
   return {
     // The execution itself, claiming it, and telling that all is prepared.
     prepare: 3 + 2 * phaseOperations(longestPrepareSeconds(policy)),
-    // Heeding a cancel, choosing a leader, beginning, telling; and a migration of before is looked for, and has to end first.
-    migrate: 4 + phase + 2 * migrationOperations(policy.migrateSeconds, longest),
-    // Heeding a cancel, and telling.
-    waves: policy.waves.length * (2 + phase + unread + bakeOperations(policy.bakeSeconds, check, unread)),
+    // Heeding a cancel and alarms, choosing a leader, beginning, telling; and a migration of before is looked for, and has to end first.
+    migrate: 4 + unread + phase + 2 * migrationOperations(policy.migrateSeconds, longest),
+    // Heeding a cancel and alarms, and telling.
+    waves:
+      policy.waves.length * (2 + unread + phase + unread + bakeOperations(policy.bakeSeconds, check, unread)),
     // Going back is two phases, where going on is one; two steps before it, what is retired, and the end.
     end: 4 + 2 * phase,
   }

@@ -21,7 +21,7 @@ export interface Plan {
   retire: string[]
   /** What they share with these stays. */
   stay: string[]
-  /** A rollback that fails what it leaves makes one of before the one to go back to. */
+  /** Whatever is needed, lest it be tagged: a rollback that fails what it leaves makes one of before the one to go back to. */
   revive: string[]
 }
 
@@ -35,7 +35,8 @@ export function planRetirement(state: State, keepReleases: number): Plan {
   return {
     retire,
     stay: [...stay],
-    revive: [...needed].filter((release) => !state.kept.includes(release)),
+    // Also what is kept: a rollout that died, or was throttled, may have tagged some of it.
+    revive: [...needed],
   }
 }
 

@@ -110,6 +110,22 @@ describe('alarms that cannot be read', () => {
     expect(record.reason).toContain('The alarms could not be read: Rate exceeded.')
   })
 
+  it('before the migration are waited for, and for too long end it with nothing migrated', async () => {
+    const { machine, first } = await watchedMachine()
+    machine.clock.haste = 20
+    const { end } = await until(machine, 'prepare')
+    machine.onAlarms(() => 'throttled')
+    const record = await end()
+    expect(record).toMatchObject({
+      outcome: 'failed',
+      reason: 'The alarms could not be read: Rate exceeded. Nothing was activated.',
+    })
+    expect(phases(record)).toEqual(['prepare first', 'prepare'])
+    expect(served(machine)).toEqual(Array(2).fill(first.release))
+    machine.onAlarms(() => undefined)
+    expect((await machine.rollOut('third')).record.outcome).toBe('done')
+  })
+
   it('for a while are read again', async () => {
     const { machine } = await watchedMachine()
     machine.clock.haste = 20
