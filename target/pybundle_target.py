@@ -951,9 +951,10 @@ class Bucket:
 
 
 def read_small(answer):
-  if int(answer.headers["content-length"]) > MAX_JSON_BYTES:
-    raise Failed("too large: " + answer.url)
-  return answer.read()
+  body = answer.read(MAX_JSON_BYTES)
+  if answer.length:
+    raise OSError("cut, or too large")
+  return body
 
 
 def read_role():

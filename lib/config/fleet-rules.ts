@@ -6,8 +6,13 @@ import { type Rule, rule as ruleFor } from './table.ts'
 
 const rule = ruleFor<FleetTable>()
 
-/** https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html, and State Manager's. */
-const TAG_TEXT = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u
+/**
+ * What all of these take: https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html, the
+ * policies of IAM (Latin-1 only), and State Manager, whose keys of 128 characters begin with `tag:`.
+ */
+const TAG_TEXT = /^(?=[ -ÿ]*$)[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u
+const LONGEST_KEY = 124
+const LONGEST_VALUE = 256
 const MOST_TAGS = 5
 
 const tagsSelectTargets = rule(['tags'], ({ tags }) => {
@@ -17,10 +22,10 @@ const tagsSelectTargets = rule(['tags'], ({ tags }) => {
   if (names.length > MOST_TAGS)
     return [{ key: ['tags'], what: `are ${names.length}: State Manager selects by at most ${MOST_TAGS}` }]
   return Object.entries(tags)
-    .filter(([name, value]) => !isTag(name, 128) || !isTag(value, 256))
+    .filter(([name, value]) => name === '' || !isTag(name, LONGEST_KEY) || !isTag(value, LONGEST_VALUE))
     .map(([name]) => ({
       key: ['tags', name],
-      what: 'is no tag of AWS: 128 characters for its key and 256 for its value, letters, digits, spaces and _ . : / = + - @',
+      what: `is no tag that AWS selects and permits by: ${LONGEST_KEY} characters for its key and ${LONGEST_VALUE} for its value, letters of Latin-1, digits, spaces and _ . : / = + - @`,
     }))
 })
 

@@ -9,9 +9,9 @@ import {
 } from '../release/fleet.ts'
 import { isName, NAME_RULE } from '../release/names.ts'
 import { type AlertConfig, readAlerts } from './alerts.ts'
+import { conflictingFleets } from './conflicting-fleets.ts'
 import { FLEET_RULES } from './fleet-rules.ts'
 import { formatPath, type Mistake, refuseMistakes, unknownKey } from './mistakes.ts'
-import { sharedTargets } from './shared-targets.ts'
 import { readTable } from './table.ts'
 import { parseToml } from './toml.ts'
 import { listOf, table, text, wholeNumber } from './values.ts'
@@ -118,7 +118,9 @@ const fleet = table({
   max_activate_failures: failures().default(0),
   on_failure: z.enum(ON_FAILURE, { error: 'must be "revert" or "stop"' }).default('revert'),
   alarms: listOf(
-    text('the name of a CloudWatch alarm').max(255, 'is longer than 255 characters'),
+    text('the name of a CloudWatch alarm')
+      .max(255, 'is longer than 255 characters')
+      .regex(/^(?!arn:)/, 'is the ARN of an alarm: its name is wanted, of one in this account and region'),
     'alarms',
   ).default([]),
   signers: z.union([z.literal('off'), z.array(z.string()).min(1, SIGNERS)], {
@@ -164,7 +166,7 @@ export function parseOperatorConfig(toml: string, file: string): OperatorConfig 
   const alerts = readAlerts(document.alerts, mistakes)
   const found = listTables(document.environments, mistakes).map((entry) => readFleet(entry, mistakes))
   const fleets = found.filter((config) => config !== undefined)
-  mistakes.push(...sharedTargets(fleets))
+  mistakes.push(...conflictingFleets(fleets))
   refuseMistakes(file, mistakes)
   return { fleets, stack, alerts }
 }

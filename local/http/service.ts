@@ -88,6 +88,8 @@ export function refuseAsJson(response: ServerResponse, error: ServiceError): voi
   const code = JSON_CODES[error.code] ?? error.code
   response.writeHead(error.status, {
     'content-type': 'application/x-amz-json-1.1',
+    // Node's own is as old as a second.
+    date: new Date().toUTCString(),
     'x-amzn-errortype': code,
   })
   response.end(JSON.stringify({ ...error.detail, __type: code, message: error.message }))

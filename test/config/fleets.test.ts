@@ -17,6 +17,9 @@ function fleetToml(changes: Record<string, string> = {}): string {
   return ['[environments.staging.shop]', ...keys.map(([key, value]) => `${key} = ${value}`)].join('\n')
 }
 
+const NO_TAG =
+  'is no tag that AWS selects and permits by: 124 characters for its key and 256 for its value, letters of Latin-1, digits, spaces and _ . : / = + - @'
+
 const parse = (toml: string) => parseFleets(toml, 'fleets.toml')
 const mistakes = (toml: string) => mistakesOf(() => parse(toml)).slice(1)
 
@@ -45,10 +48,14 @@ describe("the operator's configuration", () => {
       '{ a = "1", b = "2", c = "3", d = "4", e = "5", f = "6" }',
       'tags: are 6: State Manager selects by at most 5',
     ],
+    ['tags', '{ "team name" = "shop", "app*" = "shop" }', `tags."app*": ${NO_TAG}`],
+    ['tags', '{ "環境" = "x" }', `tags."環境": ${NO_TAG}`],
+    ['tags', '{ "" = "x" }', `tags."": ${NO_TAG}`],
+    ['tags', `{ ${'k'.repeat(125)} = "x" }`, `tags.${'k'.repeat(125)}: ${NO_TAG}`],
     [
-      'tags',
-      '{ "team name" = "shop", "app*" = "shop" }',
-      'tags."app*": is no tag of AWS: 128 characters for its key and 256 for its value, letters, digits, spaces and _ . : / = + - @',
+      'alarms',
+      '["arn:aws:cloudwatch:eu-west-1:123456789012:alarm:a"]',
+      'alarms[0]: is the ARN of an alarm: its name is wanted, of one in this account and region',
     ],
     ['units', '', 'units: is missing; name the units to restart, or a "restart_command"'],
     ['units', '["--no-block"]', 'units[0]: is not a unit'],
@@ -117,6 +124,16 @@ describe("the operator's configuration", () => {
       'publishers.roles[0]: is not the name of an IAM role of this account, as in its ARN after the last "/"',
     ],
     ['viewers', '{ role = ["ci"] }', 'viewers.role: unknown key; did you mean "roles"?'],
+    ['tags', `{ app = "${'x'.repeat(257)}" }`, `tags.app: ${NO_TAG}`],
+    ['user', '"shop; id"', 'user: is not the name of a user'],
+    ['units', '["a.service; id"]', 'units[0]: is not a unit'],
+    ['alarms', `["${'x'.repeat(256)}"]`, 'alarms[0]: is longer than 255 characters'],
+    ['retention_days', '0', 'retention_days: must be days: a whole number, 1 to 3650, not 0'],
+    [
+      'publishers',
+      '{ roles = ["team/ci"] }',
+      'publishers.roles[0]: is not the name of an IAM role of this account, as in its ARN after the last "/"',
+    ],
     ['on_failure', '"wait"', 'on_failure: must be "revert" or "stop"'],
     ['alarms', '[""]', 'alarms[0]: must be the name of a CloudWatch alarm, not ""'],
     ['alarms', '"errors"', 'alarms: must be a list of alarms, not "errors"'],
@@ -140,9 +157,9 @@ describe("the operator's configuration", () => {
     ])
   })
 
-  it('refuses an app that is called like a folder of the bucket', () => {
-    expect(mistakes(fleetToml().replace('staging.shop', 'staging.requests'))).toEqual([
-      `environments.staging.requests: "requests" is a folder of the bucket's own: call the app otherwise`,
+  it.each(['requests', 'releases', 'rollouts', 'reports'])('refuses an app that is called %s', (app) => {
+    expect(mistakes(fleetToml().replace('staging.shop', `staging.${app}`))).toEqual([
+      `environments.staging.${app}: "${app}" is a folder of the bucket's own: call the app otherwise`,
     ])
   })
 
@@ -155,6 +172,14 @@ describe("the operator's configuration", () => {
     ])
     expect(parse(staging + fleetOf('production.shop', 'app = "other"'))).toHaveLength(2)
     expect(parse(staging + fleetOf('staging.blog', 'app = "shop"'))).toHaveLength(2)
+  })
+
+  it('refuses two fleets whose names joined are the same', () => {
+    const fleetOf = (name: string) => `${fleetToml().replace('staging.shop', name)}\n`
+    const [joined, same] = [fleetOf('prod-eu.shop'), fleetOf('prod.eu-shop')]
+    expect(mistakes(joined + same)).toEqual([
+      'environments.prod.eu-shop: has the same document, pybundle-prod-eu-shop, as environments.prod-eu.shop: call one of them otherwise',
+    ])
   })
 
   it('refuses nobody as the user of an app whose releases are signed', () => {

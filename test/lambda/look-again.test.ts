@@ -21,7 +21,14 @@ import {
 import { closedRecord, type RolloutRecord } from '../../lib/release/record.ts'
 import { requestId } from '../../lib/release/request-id.ts'
 import { type RolloutEvent, rolloutEvent } from '../../lib/release/rollout-event.ts'
-import { type ExecutionStatus, endLock, type State, state as stateSchema } from '../../lib/release/state.ts'
+import {
+  EMPTY_STATE,
+  type ExecutionStatus,
+  endLock,
+  type State,
+  serveRelease,
+  state as stateSchema,
+} from '../../lib/release/state.ts'
 import { bundle, codeArchive, created, openBucket, type TestBucket } from './bucket.ts'
 
 /** Remembers what was started, as Lambda would; how an execution stands is for the test to say. */
@@ -345,6 +352,9 @@ describe('where requests have to be signed', () => {
   it.each([
     ['is not', undefined, /takes signed requests only.*signing_key = /],
     ['is signed for other code', { code: '0'.repeat(64) }, /is for code 0{64}, not for/],
+    ['is signed for another bundle', { bundle: '0'.repeat(64) }, /is for bundle 0{64}, not for/],
+    ['is signed for another app', { app: 'other' }, /is for app other, not for/],
+    ['is signed for another action', { action: 'rollback' }, /is for action rollback, not for deploy/],
     ['is signed for another environment', { environment: 'other' }, /is for environment other, not for/],
     ['is signed for another stack', { bucket: 'other' }, /is for bucket other, not for/],
     ['was signed for another request', { request: '20260101t000000z-00000000' }, /is for request 2026/],
@@ -354,6 +364,29 @@ describe('where requests have to be signed', () => {
     const id = await ask('one', artifacts, changes && { signed: signed(artifacts, changes) })
     await look(SIGNED)
     expect(await record(id)).toMatchObject({ outcome: 'refused', reason: expect.stringMatching(reason) })
+    expect(engine.started.size).toBe(0)
+  })
+
+  it.each(['repair', 'rollback'])('a %s is refused without a signature, too', async (action) => {
+    await ask('one', await upload())
+    await look()
+    const running = await state()
+    const served = { release: 'a'.repeat(12), bundle: 'b'.repeat(64), code: 'c'.repeat(64) }
+    const before = serveRelease(
+      serveRelease(EMPTY_STATE, served, 1),
+      { ...served, release: 'd'.repeat(12) },
+      2,
+    )
+    const stored = await bucket.store.readText(stateKey(scope))
+    const token = running.lock?.token ?? 0
+    await bucket.store.replace(stateKey(scope), JSON.stringify({ ...before, token }), stored?.eTag)
+    engine.started.clear()
+    const id = await ask('two', {}, { action, ...(action === 'rollback' && { acrossMigrations: false }) })
+    await look(SIGNED)
+    expect(await record(id)).toMatchObject({
+      outcome: 'refused',
+      reason: expect.stringContaining('takes signed requests only'),
+    })
     expect(engine.started.size).toBe(0)
   })
 

@@ -30,7 +30,7 @@ const documents = contents.filter(({ parameters }) => parameters)
 describe('the bucket', () => {
   it('is private, versioned, encrypted with a key of its own, and kept when the stack goes', () => {
     template.hasResource('AWS::S3::Bucket', {
-      DeletionPolicy: 'Retain',
+      DeletionPolicy: 'RetainExceptOnCreate',
       Properties: {
         VersioningConfiguration: { Status: 'Enabled' },
         OwnershipControls: { Rules: [{ ObjectOwnership: 'BucketOwnerEnforced' }] },
@@ -49,6 +49,13 @@ describe('the bucket', () => {
           ],
         },
       },
+    })
+  })
+
+  it('keeps its key when the stack goes, without which nobody could read it', () => {
+    template.allResources('AWS::KMS::Key', {
+      DeletionPolicy: 'RetainExceptOnCreate',
+      UpdateReplacePolicy: 'Retain',
     })
   })
 
@@ -79,7 +86,7 @@ describe('the functions', () => {
   it('let rollout be durable, and keep the version that a running rollout is pinned to', () => {
     template.hasResourceProperties('AWS::Lambda::Function', { DurableConfig: { ExecutionTimeout: 172_800 } })
     const versions = Object.values(template.findResources('AWS::Lambda::Version'))
-    expect(versions.map(({ DeletionPolicy }) => DeletionPolicy)).toEqual(['Retain'])
+    expect(versions.map(({ DeletionPolicy }) => DeletionPolicy)).toEqual(['RetainExceptOnCreate'])
   })
 
   it('may send only these documents, and only to instances that carry the tags', () => {
@@ -104,7 +111,10 @@ describe('the functions', () => {
 
   it('send what failed for good to one queue, encrypted and over TLS only', () => {
     template.resourceCountIs('AWS::SQS::Queue', 1)
-    template.hasResourceProperties('AWS::SQS::Queue', { SqsManagedSseEnabled: true })
+    template.hasResourceProperties('AWS::SQS::Queue', {
+      SqsManagedSseEnabled: true,
+      MessageRetentionPeriod: 1_209_600,
+    })
     template.hasResourceProperties('AWS::SQS::QueuePolicy', {
       PolicyDocument: {
         Statement: Match.arrayWith([
@@ -128,7 +138,14 @@ describe('the functions', () => {
     template.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(5 minutes)' })
     template.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(15 minutes)' })
     template.hasResourceProperties('AWS::Events::Rule', {
-      EventPattern: Match.objectLike({ 'detail-type': ['Durable Execution Status Change'] }),
+      EventPattern: {
+        source: ['aws.lambda'],
+        'detail-type': ['Durable Execution Status Change'],
+        detail: {
+          status: ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'STOPPED'],
+          functionArn: [{ prefix: { 'Fn::GetAtt': [Match.stringLikeRegexp('^ControlRollout'), 'Arn'] } }],
+        },
+      },
     })
   })
 })
@@ -146,6 +163,14 @@ describe('the document', () => {
   it('has no version name, which could be used but once, in none of its parts', () => {
     const versionNames = ofType('AWS::SSM::Document').map(({ VersionName }) => VersionName)
     expect(new Set(versionNames)).toEqual(new Set([undefined]))
+  })
+
+  it('is caught up with by the instances that carry all tags of the fleet', () => {
+    expect(ofType('AWS::SSM::Association').map(({ Targets }) => Targets)).toEqual(
+      fleets.map(({ tags }) =>
+        Object.entries(tags).map(([key, value]) => ({ Key: `tag:${key}`, Values: [value] })),
+      ),
+    )
   })
 
   it('is caught up with in its latest version', () => {

@@ -207,6 +207,19 @@ describe('a target whose document names signers', () => {
     })
   })
 
+  it('goes back once, and not to what ran before anything had to be signed', async () => {
+    target.config.signers = []
+    await target.deploy(one, 5)
+    target.config.signers = [ada.publicKey]
+    await deploy(two, 10, 0)
+    await deploy(three, 20, 10)
+    expect((await target.run('revert', three, { token: 20 })).verdict.current).toBe(two.id)
+    expect((await target.run('revert', two, { token: 20 })).verdict).toMatchObject({
+      outcome: 'refused',
+      current: two.id,
+    })
+  })
+
   it('goes back to nothing that the last signed request did not replace', async () => {
     await deploy(one, 10, 0)
     await deploy(two, 20, 10)
