@@ -49,6 +49,8 @@ export class ArtifactBucket extends Construct {
     this.denyPuts([REQUESTS, REPORTS], ['s3:if-none-match'])
     this.denyPuts(RECORDS, ['s3:if-none-match', 's3:if-match'])
     this.deny(['s3:DeleteObject', 's3:DeleteObjectVersion'], [REQUESTS, ...RECORDS])
+    // The bucket stays, and what protects it with it.
+    this.bucket.policy?.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
     Validations.of(this.bucket).acknowledge({
       id: 'AwsSolutions-S1',
       reason:

@@ -52,7 +52,8 @@ describe('the bucket', () => {
     })
   })
 
-  it('keeps its key when the stack goes, without which nobody could read it', () => {
+  it('keeps its key when the stack goes, without which nobody could read it, and its policy', () => {
+    template.allResources('AWS::S3::BucketPolicy', { DeletionPolicy: 'RetainExceptOnCreate' })
     template.allResources('AWS::KMS::Key', {
       DeletionPolicy: 'RetainExceptOnCreate',
       UpdateReplacePolicy: 'Retain',
