@@ -116,6 +116,7 @@ describe('where the configuration names a signing_key', () => {
     ['repair', 'mallory', {}],
     ['repair', 'grace', { code: 'd'.repeat(64) }],
     ['repair', 'grace', { environment: 'staging' }],
+    ['repair', 'grace', { bucket: 'other' }],
     ['publish-code', 'mallory', {}],
     ['rollback', 'mallory', { action: 'rollback' as const }],
   ])('%s vouches for nothing that was signed by %s with %j', async (command, who, changes) => {

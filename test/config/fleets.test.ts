@@ -115,6 +115,11 @@ describe("the operator's configuration", () => {
     ],
     [
       'signers',
+      '["ssh-ed25519 AAAAC3Nza ada@example.com\\nssh-ed25519 AAAAC3Nzb eve@example.com"]',
+      'signers[0]: is no public key as it stands in a .pub file ("ssh-ed25519 AAAA... ada@example.com"): "ssh-ed25519 AAAAC3Nza ada@example.com\\nss..."',
+    ],
+    [
+      'signers',
       `["ssh-rsa AAAA${'x'.repeat(4000)}"]`,
       "signers: are 4012 characters, of which a target's document takes 4000: keys of ed25519 are the shortest",
     ],

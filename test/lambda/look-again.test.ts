@@ -261,7 +261,12 @@ describe('look again', () => {
 
   it('refuses a request for what is no upload of its own environment', async () => {
     const { bundle: wanted } = await upload()
-    const keys = [releaseKey(scope, 'abcdefabcdef'), `other/guestbook/code/theirs.zip`]
+    const keys = [
+      releaseKey(scope, 'abcdefabcdef'),
+      'other/guestbook/code/theirs.zip',
+      `${scope.environment}/other/code/theirs.zip`,
+      `${scope.environment}/guestbook/bundles/ours.pybundle`,
+    ]
     for (const key of keys) {
       const id = await ask(key, { bundle: wanted, code: { key, digest: sha256('') } })
       await look()

@@ -251,6 +251,8 @@ describe('the tag', () => {
 })
 
 it('what has expired is refused with what to do instead', () => {
+  const packed = { ...recordOf(pinned('bundles/b'), pinned('code/c')), revision: 'by-hand.tar.gz' }
+  expect(expired(packed, packed.code, 'production')).toContain('. Publish it again: pybundle')
   const record = { ...recordOf(pinned('bundles/b'), pinned('code/c')), revision: '0a1b2c3d4e5f' }
   expect(expired(record, record.code, 'production')).toBe(
     `Release ${record.release} was retired, and "code/c" has expired since. Check out 0a1b2c3d4e5f and publish it again: pybundle publish-release --environment production`,

@@ -85,9 +85,19 @@ describe('the bucket', () => {
 
 describe('the functions', () => {
   it('let rollout be durable, and keep the version that a running rollout is pinned to', () => {
-    template.hasResourceProperties('AWS::Lambda::Function', { DurableConfig: { ExecutionTimeout: 172_800 } })
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      DurableConfig: { ExecutionTimeout: 172_800, RetentionPeriodInDays: 14 },
+    })
     const versions = Object.values(template.findResources('AWS::Lambda::Version'))
     expect(versions.map(({ DeletionPolicy }) => DeletionPolicy)).toEqual(['RetainExceptOnCreate'])
+  })
+
+  it('have time for a look, and keep their logs for three months', () => {
+    const durations = ofType('AWS::Lambda::Function').flatMap(({ Timeout, LoggingConfig }) =>
+      LoggingConfig ? [Timeout] : [],
+    )
+    expect(durations.sort()).toEqual([120, 300, 300])
+    template.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: 90 })
   })
 
   it('may send only these documents, and only to instances that carry the tags', () => {
@@ -175,7 +185,19 @@ describe('the document', () => {
   })
 
   it('is caught up with in its latest version', () => {
-    template.allResourcesProperties('AWS::SSM::Association', { DocumentVersion: '$LATEST' })
+    template.allResourcesProperties('AWS::SSM::Association', {
+      DocumentVersion: '$LATEST',
+      ScheduleExpression: 'rate(30 minutes)',
+      // One bad target keeps none from catching up.
+      MaxErrors: '100%',
+    })
+  })
+
+  it('gets a new version where it changes: a running rollout goes on with the one that it began with', () => {
+    template.allResourcesProperties('AWS::SSM::Document', {
+      UpdateMethod: 'NewVersion',
+      TargetType: '/AWS::EC2::Instance',
+    })
   })
 
   it('takes ids, digests and tokens only, each with a pattern', () => {
