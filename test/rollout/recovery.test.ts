@@ -23,7 +23,7 @@ describe('an engine that dies', () => {
       reason: 'The engine ended as STOPPED in mid-rollout.',
     })
     expect(served(machine)).toEqual(Array(3).fill(first.release))
-    expect((await machine.state()).lock).toBeNull()
+    expect(await machine.state()).toMatchObject({ lock: null, failed: [] })
     expect((await machine.rollOut('3')).record.outcome).toBe('done')
   })
 
@@ -39,6 +39,23 @@ describe('an engine that dies', () => {
     await machine.ask({ action: 'rollback' })
     await machine.settle()
     expect(served(machine)).toEqual(ALL.map(() => first.release))
+  })
+
+  it('in the midst of a rollback is followed by one that knows that it is one', async () => {
+    const { machine, first } = await diedInMidWave()
+    await machine.settle()
+    await machine.rollOut('3')
+    const id = await machine.ask({ action: 'rollback' })
+    await machine.pass(600, () => machine.fleet.target('i-1').current === first.release)
+    await machine.endEngine()
+    await machine.pass(60, async () => (await machine.state()).lock?.recovery !== undefined)
+    expect((await machine.state()).lock).toMatchObject({
+      request: id,
+      isRollback: true,
+      recovery: { tries: 1 },
+    })
+    await machine.settle()
+    expect((await machine.state()).lock).toBeNull()
   })
 
   it('while it brings the fleet back is followed by another one, three times', async () => {
