@@ -1,12 +1,12 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { App } from 'aws-cdk-lib'
 import { execa } from 'execa'
 import { afterAll, expect, it } from 'vitest'
 import { parseFleets } from '../../lib/config/fleets.ts'
 import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
 import { pip } from '../examples/python.ts'
+import { templateApp } from '../stack/template-app.ts'
 import { indexSettings, mayUseIndex } from './package-index.ts'
 
 const CFN_LINT = 'cfn-lint==1.58.0'
@@ -18,7 +18,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 it.runIf(mayRun)('cfn-lint has nothing to say of the template', { timeout: 300_000 }, async () => {
   const outdir = join(folder, 'cdk.out')
-  const app = new App({ outdir })
+  const app = templateApp({ outdir })
   const fleets = parseFleets(readFileSync(join(ROOT, 'fleets.toml'), 'utf8'), 'fleets.toml')
   new PybundleStack(app, 'Pybundle', { fleets })
   app.synth()

@@ -6,7 +6,6 @@ import {
   PutObjectTaggingCommand,
   S3Client,
 } from '@aws-sdk/client-s3'
-import { App } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import { expect, onTestFinished, test } from 'vitest'
 import { parseFleets } from '../../lib/config/fleets.ts'
@@ -16,6 +15,7 @@ import { openCredentialStore } from '../../local/credentials.ts'
 import { startEndpoint } from '../../local/http/endpoint.ts'
 import { createS3Service } from '../../local/s3/service.ts'
 import { readStack } from '../../local/template/local-stack.ts'
+import { templateApp } from '../stack/template-app.ts'
 import { temporaryDirectory } from './s3-endpoint.ts'
 
 const DAY = 86_400_000
@@ -24,7 +24,7 @@ const FLEET =
 const fleets = parseFleets(`environments.staging.shop = { retention_days = 5, ${FLEET} }`, 'fleets.toml')
 const assembly = {
   stackName: 'Test',
-  template: Template.fromStack(new PybundleStack(new App(), 'Pybundle', { fleets })).toJSON() as never,
+  template: Template.fromStack(new PybundleStack(templateApp(), 'Pybundle', { fleets })).toJSON() as never,
   assetDirectory: () => '/nowhere',
 }
 const place = { region: 'us-east-1', account: '123456789012' }

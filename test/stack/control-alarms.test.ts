@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { App } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import { describe, expect, it } from 'vitest'
 import { parseFleets } from '../../lib/config/fleets.ts'
 import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
+import { templateApp } from './template-app.ts'
 
 interface Metric {
   Namespace: string
@@ -26,7 +26,7 @@ interface AlarmProperties extends Partial<Metric> {
 
 const fleets = parseFleets(readFileSync('fleets.toml', 'utf8'), 'fleets.toml')
 const alarmsOf = (alerts?: { topicArn: string }): AlarmProperties[] => {
-  const stack = new PybundleStack(new App(), 'Pybundle', { fleets, alerts })
+  const stack = new PybundleStack(templateApp(), 'Pybundle', { fleets, alerts })
   const alarms = Template.fromStack(stack).findResources('AWS::CloudWatch::Alarm')
   return Object.values(alarms).map(({ Properties }) => Properties)
 }

@@ -1,14 +1,14 @@
-import { App } from 'aws-cdk-lib'
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions'
 import { describe, expect, it } from 'vitest'
 import { parseFleets } from '../../lib/config/fleets.ts'
 import { PybundleStack, type PybundleStackProps } from '../../lib/stack/pybundle-stack.ts'
+import { templateApp } from './template-app.ts'
 
 const FLEET =
   'tags = { app = "shop" }, user = "shop", units = ["shop"], health_url = "http://[::1]", signers = "off"'
 const fleets = parseFleets(`environments.staging.shop = { ${FLEET} }`, 'fleets.toml')
 const build = (props: Omit<PybundleStackProps, 'fleets'> = {}) => {
-  const app = new App({ context: { 'aws:cdk:bundling-stacks': [] } })
+  const app = templateApp()
   return { app, stack: new PybundleStack(app, 'Pybundle', { fleets, ...props }) }
 }
 const warnings = (props?: Omit<PybundleStackProps, 'fleets'>) =>

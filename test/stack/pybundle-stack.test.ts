@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs'
-import { App, Validations } from 'aws-cdk-lib'
+import { Validations } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
 import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, it } from 'vitest'
@@ -7,12 +7,13 @@ import { parseFleets } from '../../lib/config/fleets.ts'
 import { PARAMETERS } from '../../lib/release/command.ts'
 import { PROGRAM_PARTS } from '../../lib/stack/program-documents.ts'
 import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
+import { templateApp } from './template-app.ts'
 
 const LARGEST_DOCUMENT = 64 * 1024
 const LARGEST_PROGRAM = 48 * 1024
 
 const fleets = parseFleets(readFileSync('fleets.toml', 'utf8'), 'fleets.toml')
-const app = new App()
+const app = templateApp()
 const stack = new PybundleStack(app, 'Pybundle', { fleets })
 Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
 const template = Template.fromStack(stack)
@@ -215,7 +216,7 @@ describe('the document', () => {
       'environments.staging.shop = { tags = { app = "shop" }, user = "shop", units = ["shop.service"], health_url = "http://[::1]", signers = "off", prepare_seconds = 60, activate_seconds = 300 }',
       'fleets.toml',
     )
-    const quick = Template.fromStack(new PybundleStack(new App(), 'Pybundle', { fleets: given }))
+    const quick = Template.fromStack(new PybundleStack(templateApp(), 'Pybundle', { fleets: given }))
     quick.hasResourceProperties('AWS::SSM::Document', {
       Content: { mainSteps: [Match.objectLike({ inputs: Match.objectLike({ timeoutSeconds: '300' }) })] },
     })
@@ -257,7 +258,7 @@ describe('the policies for people and instances', () => {
       `environments.staging.shop = { tags = { app = "shop" }, user = "shop", units = ["shop.service"], health_url = "http://[::1]", signers = "off", publishers = { roles = ["ci"], users = ["ada"], groups = ["team"] }, viewers = { groups = ["all"] }, target_roles = ["shop-instance"] }`,
       'fleets.toml',
     )
-    const named = Template.fromStack(new PybundleStack(new App(), 'Pybundle', { fleets: given }))
+    const named = Template.fromStack(new PybundleStack(templateApp(), 'Pybundle', { fleets: given }))
     const policies = Object.values(named.findResources('AWS::IAM::ManagedPolicy'))
     expect(policies.map(({ Properties: { Roles, Users, Groups } }) => ({ Roles, Users, Groups }))).toEqual([
       { Roles: ['ci'], Users: ['ada'], Groups: ['team'] },

@@ -1,8 +1,8 @@
-import { App } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import { expect, it } from 'vitest'
 import { parseFleets } from '../../lib/config/fleets.ts'
 import { PybundleStack } from '../../lib/stack/pybundle-stack.ts'
+import { templateApp } from './template-app.ts'
 
 const FLEET = 'user = "shop", units = ["shop.service"], health_url = "http://[::1]", signers = "off"'
 const fleets = parseFleets(
@@ -13,7 +13,9 @@ const fleets = parseFleets(
   'fleets.toml',
 )
 const [bucket] = Object.values(
-  Template.fromStack(new PybundleStack(new App(), 'Pybundle', { fleets })).findResources('AWS::S3::Bucket'),
+  Template.fromStack(new PybundleStack(templateApp(), 'Pybundle', { fleets })).findResources(
+    'AWS::S3::Bucket',
+  ),
 )
 const rules = bucket?.Properties.LifecycleConfiguration.Rules as Record<string, unknown>[]
 
