@@ -39,7 +39,9 @@ export function refuseUnsigned(
 
 /** Nobody has signed for what was dropped. */
 export function refuseDrop({ key, kind, environment }: UploadedObject): never {
-  const file = key.slice(key.lastIndexOf('/') + 1)
+  const name = key.slice(key.lastIndexOf('/') + 1)
+  // It is for somebody's shell, and whoever uploads chose it.
+  const file = /^[\w+][\w.+-]*$/.test(name) ? name : 'FILE'
   throw new UserError(
     `"${key}" was dropped by hand, but ${environment} takes signed requests only. Sign for the same file: pybundle publish-${kind} --environment ${environment} --from ${file}`,
   )
