@@ -148,7 +148,7 @@ def place_release(target, record, code, venv):
   code.rename(home)
   marker = {"release": id, "revision": record.get("revision"), "venv": venv, "app": app}
   marker.update(bundle=record["bundle"]["digest"], code=record["code"]["digest"])
-  compile_code = [home / ".venv/bin/python", "-I", "-m", "compileall", "-qq", home]
+  compile_code = [home / ".venv/bin/python", "-IS", "-m", "compileall", "-qq", home]
   with lent_to_user(target, home), target.open_log("prepare") as log:
     with target.report.phase("compile"):
       target.run_as_user(compile_code, home, plain_environment(target), log)

@@ -116,7 +116,7 @@ function stepScript(settings: Record<string, unknown>): string[] {
   return [
     ...Object.keys(PARAMETERS).flatMap(takeFromText),
     settingsLine(settings),
-    "exec python3 -I -X utf8 /dev/fd/3 3<<'PYBUNDLE_TARGET'",
+    "exec python3 -IS -X utf8 /dev/fd/3 3<<'PYBUNDLE_TARGET'",
     ...PROGRAM.trimEnd().split('\n'),
     'PYBUNDLE_TARGET',
   ]

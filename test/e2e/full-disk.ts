@@ -17,7 +17,7 @@ case "$*" in
 *) exec "$real" "$@" ;;
 esac
 export PYBUNDLE_ROOT="\${PYBUNDLE_ROOT-}" TRACE_AT="${step}" TRACE_THEN=full
-exec "$real" -I -X utf8 "${join(ROOT, 'test/target/tracer.py')}"
+exec "$real" -IS -X utf8 "${join(ROOT, 'test/target/tracer.py')}"
 `
   writeFileSync(pythonOf(team, target), script, { mode: 0o755 })
 }

@@ -101,7 +101,7 @@ export class TestTarget {
     const program = readFileSync(PROGRAM, 'utf8')
     writeFileSync(
       this.#script,
-      `exec ${python} -I -X utf8 ${runner} 3<<'PYBUNDLE_TARGET'\n${program}\nPYBUNDLE_TARGET\n`,
+      `exec ${python} -IS -X utf8 ${runner} 3<<'PYBUNDLE_TARGET'\n${program}\nPYBUNDLE_TARGET\n`,
     )
   }
 
