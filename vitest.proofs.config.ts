@@ -1,26 +1,5 @@
-import { basename } from 'node:path'
 import { defineConfig } from 'vitest/config'
-import { BaseSequencer, type TestSpecification } from 'vitest/node'
-
-/** They take minutes each: begun last, they would leave cores idle in the end. */
-const LONGEST = [
-  'power-cut',
-  'disk-full',
-  'targets-end',
-  'killed',
-  'checkpoints-done',
-  'checkpoints-rollback',
-]
-
-class LongestFirst extends BaseSequencer {
-  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ moduleId }: TestSpecification) => {
-      const known = LONGEST.indexOf(basename(moduleId).replace(/\..*/, ''))
-      return known < 0 ? LONGEST.length : known
-    }
-    return files.toSorted((a, b) => rank(a) - rank(b))
-  }
-}
+import { LongestFirst } from './test/longest-first.ts'
 
 /** Killed, cut off and full at each step there is of each action, of which `npm test` takes a few; and rollouts as large and as long as they may be. */
 export default defineConfig({

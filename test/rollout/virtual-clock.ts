@@ -2,6 +2,9 @@ import { setImmediate } from 'node:timers/promises'
 import { vi } from 'vitest'
 import type { SleepUntil } from '../../local/sleep-until.ts'
 
+/** What the durable SDK waits before it suspends, tens of times in a rollout: milliseconds. */
+const SHORT_PAUSE = 20
+
 interface Sleeper {
   time: number
   wake(): void
@@ -29,7 +32,8 @@ export class VirtualClock {
         if (!this.#isClosed) vi.setSystemTime(Math.max(end, Date.now()))
         work(...values)
       }
-      return this.#setTimeout(fire, milliseconds / this.haste)
+      const pause = milliseconds <= SHORT_PAUSE ? 1 : milliseconds / this.haste
+      return this.#setTimeout(fire, pause)
     }
     globalThis.setTimeout = Object.assign(setTimer, this.#setTimeout)
   }

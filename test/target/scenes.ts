@@ -24,21 +24,22 @@ export interface Scene {
   finish(): Promise<void>
 }
 
-/** Two wheels that nothing shares, so that each of its steps is taken. */
-const wheelsOf = (version: string) =>
-  ['alpha', 'beta'].map((name) => ({
-    name,
-    version,
-    files: {
-      [`${name}/__init__.py`]: `VERSION = "${version}"\n`,
-      [`${name}-${version}.dist-info/entry_points.txt`]: `[console_scripts]\n${name} = ${name}:main\n`,
-    },
-  }))
+/** Of two wheels, one that all releases share and one that only those of its version have: both ways are taken. */
+const wheelsOf = (version: string) => [wheelOf('alpha', version), wheelOf('beta', '1.0')]
+
+const wheelOf = (name: string, version: string) => ({
+  name,
+  version,
+  files: {
+    [`${name}/__init__.py`]: `VERSION = "${version}"\n`,
+    [`${name}-${version}.dist-info/entry_points.txt`]: `[console_scripts]\n${name} = ${name}:main\n`,
+  },
+})
 
 export async function prepareScene(workshop: Workshop): Promise<Scene> {
   const target = await traced(await workshop.newTarget())
   const pip = await smallPip(workshop.folder)
-  const old = await workshop.publishApp({ says: 'old' }, { pip })
+  const old = await workshop.publishApp({ says: 'old' }, { pip, wheels: wheelsOf('1.0') })
   await target.deploy(old)
   const settings = ['shared_paths = ["media"]', 'prepare_command = "echo made >made"']
   const next = await workshop.publishApp({ settings }, { pip, wheels: wheelsOf('1.1') })

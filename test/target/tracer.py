@@ -151,10 +151,10 @@ def synced(call):
 
 with open("/dev/fd/3", encoding="utf-8") as file:
   program = compile(file.read(), "/dev/fd/3", "exec")
+os.sync, os.fsync = synced("os.sync"), synced("os.fsync")
 if any(settings.values()):
   if settings["TRACE_DURABLE"]:
     power_loss.note_synced(settings["TRACE_DURABLE"], root)
-  os.sync, os.fsync = synced("os.sync"), synced("os.fsync")
   sys.addaudithook(audit)
   sys.setprofile(profile)
 exec(program, sys.modules["__main__"].__dict__)
