@@ -15,8 +15,8 @@ from pybundle_target import (
   Refused,
   done,
   last_lines,
+  load_program,
   read_json,
-  refuse_replay,
   run_hook,
   sync_folder,
   try_lock,
@@ -38,7 +38,7 @@ def begin(target, command):
   """The verdict where there is nothing to wait for."""
   if migration_record(target, command.rollout) is not None:
     return None
-  refuse_replay(target, command.release)
+  load_program(target, "verify").refuse_replay(target, command.release)
   release = target.prepared(command.release)
   running = running_migration(target)
   target.report.migration = "running" if running else "none"

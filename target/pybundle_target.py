@@ -84,7 +84,10 @@ def prepare(target, command):
 
 def prepare_release(target, asked, request):
   load_program(target, "verify").verify(target, asked, request)
-  if target.marker(asked.release):
+  marker = target.marker(asked.release)
+  if marker:
+    if (marker["bundle"], marker["code"]) != (asked.bundle, asked.code):
+      raise Refused("release %s is here already, made of something else" % asked.release)
     return done("was prepared already")
   return load_program(target, "prepare").prepare_release(target, asked)
 
@@ -120,10 +123,8 @@ def revert(target, command):
   """Puts the previous release back in the place of the named one."""
   with target.locked(command):
     if target.memory["release"] == command.release:
-      refuse_replay(target, command.release, 1)
       back = target.previous(command.release)
-      if back in target.memory["serials"]:
-        refuse_replay(target, back)
+      load_program(target, "verify").refuse_revert(target, command.release, back)
       return done("serves %s again" % (put_previous_back(target, command.release) or "nothing"))
     if not target.memory["proven"]:  # an earlier revert was killed
       serve(target, target.memory["release"], target.memory["left"])
@@ -162,13 +163,6 @@ ACTIONS = {
 
 def done(reason):
   return {"outcome": "done", "reason": reason}
-
-
-def refuse_replay(target, id, accepted=2):
-  """Prepared once is not enough: it is what was signed last or, of two, what that replaced."""
-  taken = target.memory["accepted"]
-  if (taken or target.config["signers"]) and target.memory["serials"].get(id) not in taken[:accepted]:
-    raise Refused("release %s is not what was signed last" % id)
 
 
 # --- The other parts of this program -------------------------------------------------------------------
@@ -211,7 +205,7 @@ def activate_release(target, id, left=None):
   """`left`: what the fleet goes back from, whose hooks then run in the place of the release's own."""
   if target.serves(id):
     return done("was active already")
-  refuse_replay(target, id)
+  load_program(target, "verify").refuse_replay(target, id)
   release = target.prepared(id)
   health_url(target, release)  # what it lacks is told before anything is switched
   if target.memory["release"] == id:  # an earlier command was killed on this way
@@ -271,8 +265,7 @@ def put_previous_back(target, id, why=None):
     target.remember(release=None, proven=True)
     return None
   try:
-    if previous in target.memory["serials"]:
-      refuse_replay(target, previous)
+    load_program(target, "verify").refuse_way_back(target, previous)
     serve(target, previous, left=id)
   except Failed as failure:
     reason = "going back to %s failed: %s" % (previous, failure.reason)

@@ -1,7 +1,8 @@
 """Whether somebody who may has signed for a release: held against the keys of the operator's document.
 
-What pybundle_target.py asks before it prepares anything. Neither who may upload to the bucket nor the functions
-that send commands can bring code of their own here, mix two releases, or bring an old one back.
+What pybundle_target.py asks before it prepares, migrates, activates or goes back to anything. Neither who may upload
+to the bucket nor the functions that send commands can bring code of their own here, mix two releases, or bring an old
+one back.
 """
 import base64
 import hashlib
@@ -10,7 +11,7 @@ import os
 import shlex
 import subprocess
 
-from pybundle_target import Refused, find_user, now, plain_environment, sha256_of
+from pybundle_target import Failed, Refused, find_user, now, plain_environment, sha256_of
 
 NAMESPACE = "pybundle-deploy"
 WHO = "publisher"  # one name for all keys: who it was is told by the key's fingerprint
@@ -23,8 +24,7 @@ REVOKED = -1  # in the place of a serial: none that was accepted
 def verify(target, asked, request):
   """Remembers what was signed; Refused unless it is this release, for this target, and not over."""
   refuse_misnamed(asked)
-  keys = current_signers(target)
-  forget_revoked(target, keys)
+  keys = learn_signers(target)
   if not keys:
     return
   signed = read_signed(target, request)
@@ -41,6 +41,45 @@ def verify(target, asked, request):
 def refuse_misnamed(asked):
   if sha256_of("bundle:%s\ncode:%s\n" % (asked.bundle, asked.code))[:12] != asked.release:
     raise Refused("release %s is not made of this bundle and this code" % asked.release)
+
+
+def refuse_replay(target, id):
+  """Prepared once is not enough: it is what was signed last, or what that replaced."""
+  refuse_unaccepted(target, learn_signers(target), id, 2)
+
+
+def refuse_revert(target, id, back):
+  """From what was signed last, once, to what that replaced."""
+  try:
+    keys = learn_signers(target)
+  except Failed as failure:
+    keys = target.config["signers"]
+    target.report.say("%s; going back by the keys that were known" % failure.reason)
+  refuse_unaccepted(target, keys, id, 1)
+  refuse_way_back(target, back)
+
+
+def refuse_way_back(target, back):
+  """By memory alone: no service that does not answer keeps a target on a release that fails.
+
+  What ran before anything was signed is gone back to from the first that was, and from no other.
+  """
+  taken = target.memory["accepted"]
+  if back and (back in target.memory["serials"] or any(taken[1:])):
+    refuse_unaccepted(target, taken, back, 2)
+
+
+def refuse_unaccepted(target, keys, id, accepted):
+  taken = target.memory["accepted"]
+  if (taken or keys) and target.memory["serials"].get(id) not in taken[:accepted]:
+    raise Refused("release %s is not what was signed last" % id)
+
+
+def learn_signers(target):
+  """Who signs now. Of those who do no more nothing is accepted from here on."""
+  keys = current_signers(target)
+  forget_revoked(target, keys)
+  return keys
 
 
 def current_signers(target):
@@ -84,7 +123,7 @@ def check_signature(target, signed, keys):
       process = subprocess.Popen(command, **streams, **settings)
       process.communicate(signed["statement"].encode(), VERIFY_SECONDS)
     except FileNotFoundError:
-      raise Refused("this target has no ssh-keygen to verify with: install OpenSSH 8.1 or later")
+      raise Refused("this target has no ssh-keygen to verify with: install OpenSSH 8.2 or later")
     except subprocess.TimeoutExpired:
       process.kill()
       raise Refused("ssh-keygen did not answer within %d s" % VERIFY_SECONDS)

@@ -362,6 +362,85 @@ describe('a target whose document names signers', () => {
     expect((await target.run('activate', one, { token: 31 })).verdict).toMatchObject({ outcome: 'done' })
   })
 
+  it('neither migrates nor activates what a key has signed from the moment at which it is taken out', async () => {
+    target.config.signers = [ada.publicKey, mallory.publicKey]
+    await deploy(one, 10, 0)
+    const rollout = await signed(two, { serial: 20, replaces: 10 }, mallory)
+    target.holdLock(20)
+    expect((await prepare(two, rollout, 20)).verdict).toMatchObject({ outcome: 'done' })
+    target.latest = { ...target.config, signers: [ada.publicKey] }
+    for (const action of ['migrate', 'activate'] as const) {
+      expect((await target.run(action, two, { rollout, token: 20 })).verdict).toMatchObject({
+        outcome: 'refused',
+        reason: `release ${two.id} is not what was signed last`,
+        current: one.id,
+      })
+    }
+  })
+
+  it('goes back to nothing that a key has signed from the moment at which it is taken out', async () => {
+    target.config.signers = [ada.publicKey, mallory.publicKey]
+    await deploy(one, 10, 0, mallory)
+    await deploy(two, 20, 10)
+    target.latest = { ...target.config, signers: [ada.publicKey] }
+    expect((await target.run('revert', two, { token: 20 })).verdict).toMatchObject({
+      outcome: 'refused',
+      reason: `release ${one.id} is not what was signed last`,
+      current: two.id,
+    })
+  })
+
+  it('activates nothing unsigned from the moment at which somebody has to sign', async () => {
+    target.config.signers = []
+    await target.deploy(one, 5)
+    await prepare(two, '', 5)
+    target.latest = { ...target.config, signers: [ada.publicKey] }
+    expect((await target.run('activate', two, { token: 5 })).verdict).toMatchObject({
+      outcome: 'refused',
+      current: one.id,
+    })
+  })
+
+  it('goes back also where SSM does not say who signs now, and activates nothing then', async () => {
+    await deploy(one, 10, 0)
+    await deploy(two, 20, 10)
+    workshop.bucket.documents.delete(target.root)
+    const { verdict, progress } = await target.run('revert', two, { token: 20 })
+    expect(verdict).toMatchObject({ outcome: 'done', current: one.id })
+    expect(progress).toContain('going back by the keys that were known')
+    expect((await target.run('activate', two, { token: 20 })).verdict).toMatchObject({
+      outcome: 'failed',
+      current: one.id,
+    })
+  })
+
+  it('goes no second step back to what ran before anything had to be signed, where activations fail', async () => {
+    target.config.signers = []
+    await target.deploy(one, 5)
+    target.config.signers = [ada.publicKey]
+    await deploy(two, 10, 0)
+    await deploy(three, 20, 10)
+    const broken = join(target.root, 'broken')
+    target.config.restart_command = `test ! -e ${broken}`
+    writeFileSync(broken, '')
+    target.holdLock(21)
+    for (const release of [two, two, three]) {
+      const { verdict } = await target.run('activate', release, { token: 21 })
+      expect(verdict).toMatchObject({ outcome: 'failed', current: expect.not.stringContaining(one.id) })
+    }
+  })
+
+  it('takes no other release for one that is there, though they have one name', async () => {
+    await deploy(one, 10, 0)
+    const file = target.path('releases', one.id, '.pybundle-release.json')
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), code: two.digests.code }))
+    const rollout = await signed(one, { serial: 20, replaces: 10 })
+    expect((await prepare(one, rollout, 20)).verdict).toMatchObject({
+      outcome: 'refused',
+      reason: `release ${one.id} is here already, made of something else`,
+    })
+  })
+
   it('takes what is signed by nobody once signers are off, and forgets what was signed', async () => {
     await deploy(one, 10, 0)
     target.config.signers = []
@@ -404,7 +483,7 @@ describe('a target whose document names signers', () => {
     const { verdict } = await prepare(one, rollout)
     expect(verdict).toMatchObject({
       outcome: 'refused',
-      reason: 'this target has no ssh-keygen to verify with: install OpenSSH 8.1 or later',
+      reason: 'this target has no ssh-keygen to verify with: install OpenSSH 8.2 or later',
     })
   })
 
