@@ -131,7 +131,7 @@ def unpack_code(target, record):
   if digest != record["code"]["digest"]:
     raise Failed('"%s" is not the released code: its sha256 is %s' % (record["code"]["key"], digest))
   with target.report.phase("unpack"):
-    Unpacking(folder, taken=(".venv", MARKER)).unpack(archive)
+    Unpacking(folder, taken=(".venv", MARKER)).unpack(archive, code_entries)
     archive.unlink()
   return folder
 
@@ -675,7 +675,7 @@ def bring_wheel(target, bundle, name):
   bundle.fetch(name, part)
   target.discard(home)
   home.mkdir()
-  digests = Unpacking(home / "files", links=False).unpack(part)
+  digests = Unpacking(home / "files", links=False).unpack(part, zip_entries)
   part.unlink()
   try:
     plan = plan_wheel(home / "files", digests)
@@ -1104,11 +1104,10 @@ class Unpacking:
     self.folders, self.digests = {""}, {}
     os.mkdir(self.folder)
 
-  def unpack(self, file):
+  def unpack(self, file, read_entries):
     """The sha256 of each file by its name, as RECORD has it."""
     links = []
     try:
-      read_entries = zip_entries if zipfile.is_zipfile(file) else tar_entries
       for name, kind, mode, to, content in read_entries(file):
         if mode & 0o7000 and kind == "file":
           raise Failed('"%s" in the archive is setuid, setgid or sticky' % name[:80])
@@ -1179,6 +1178,12 @@ def tar_entries(file):
       kind = next(kind for kind, fits in kinds.items() if fits)
       content = archive.extractfile(member) if kind == "file" else None
       yield member.name, kind, member.mode, member.linkname, content
+
+
+def code_entries(file):
+  """By its first bytes: a tar that ends as a zip is the tar that it was checked as."""
+  with open(file, "rb") as stream:
+    return zip_entries(file) if stream.read(4) == b"PK\3\4" else tar_entries(file)
 
 
 def zip_entries(file):

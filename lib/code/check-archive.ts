@@ -118,9 +118,13 @@ function tarComplaint({ message }: Error): string {
   return `it is broken (${message})`
 }
 
+/** The first entry's. A target goes by these bytes; what it takes for the archive's begin, a reader of zips does not ask. */
+const ZIP_BEGIN = Buffer.from('PK\x03\x04')
+
 async function zipNames(stream: Readable): Promise<string[]> {
   const content = await buffer(stream)
   try {
+    if (!content.subarray(0, ZIP_BEGIN.length).equals(ZIP_BEGIN)) throw new Error('it does not begin as one')
     const zip = await fromBufferPromise(content, { lazyEntries: true, strictFileNames: true })
     const entries = await readEntries(zip, { links: true })
     for (const [name, entry] of entries) await checkMember(zip, name, entry)

@@ -55,6 +55,16 @@ describe.each<CodeArchiveKind>(['tar.gz', 'zip'])('a code archive as .%s', (kind
 })
 
 describe('reading an archive', () => {
+  it('refuses a zip behind something else, which targets would take for that', async () => {
+    const zip = await archiveOf('zip', ['pyproject.toml'])
+    const before = gzipSync('hello')
+    const end = zip.lastIndexOf('PK\x05\x06')
+    const directory = zip.readUInt32LE(end + 16)
+    zip.writeUInt32LE(zip.readUInt32LE(directory + 42) + before.length, directory + 42)
+    zip.writeUInt32LE(directory + before.length, end + 16)
+    expect(await complaint(Buffer.concat([before, zip]), 'zip')).toMatch(/it does not begin as one/)
+  })
+
   it('refuses a gzip of something that is no tar', async () => {
     expect(await complaint(gzipSync('hello, world'.repeat(5000)), 'tar.gz')).toMatch(
       /^not a \.tar\.gz: it is broken/,

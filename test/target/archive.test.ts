@@ -41,6 +41,17 @@ describe('a code archive', () => {
     )
   })
 
+  it('is the tar that it begins as, whatever stands behind that', async () => {
+    const zip = new ZipArchive()
+    zip.append(project(), { name: 'pyproject.toml' })
+    zip.append('print()\n', { name: 'hidden.py' })
+    void zip.finalize()
+    const { release, verdict } = await prepare(Buffer.concat([await tarGz([PYPROJECT]), await buffer(zip)]))
+    expect(verdict.outcome).toBe('done')
+    expect(target.has('releases', release.id, 'pyproject.toml')).toBe(true)
+    expect(target.has('releases', release.id, 'hidden.py')).toBe(false)
+  })
+
   it('may be a zip', async () => {
     const zip = new ZipArchive()
     zip.append(project(), { name: 'pyproject.toml' })
