@@ -11,9 +11,9 @@ export class Signer {
   readonly file: string
   readonly publicKey: string
 
-  constructor(folder: string) {
+  constructor(folder: string, type = 'ed25519') {
     this.file = join(folder, `key-${randomBytes(4).toString('hex')}`)
-    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'a test', '-f', this.file])
+    execFileSync('ssh-keygen', ['-q', '-t', type, '-N', '', '-C', 'a test', '-f', this.file])
     this.publicKey = readFileSync(`${this.file}.pub`, 'utf8').trim()
   }
 

@@ -53,7 +53,8 @@ describe("the app's configuration", () => {
   })
 
   it('says who signs, and whose signatures are known', () => {
-    const keys = '["ssh-ed25519 AAAAC3Nza ada", "ada"]'
+    const keys =
+      '["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHXrz5FeGC/K0/Bk4rhVwNDWT3oCNlTtPkW2UxlMQqkY ada", "ada"]'
     write('pybundle.toml', `${GOOD}[environments.production]\nbucket = "the-bucket"\nsigners = ${keys}\n`)
     expect(mistakes().slice(1)).toEqual([
       'environments.production.signers[1]: is no public key as it stands in a .pub file ("ssh-ed25519 AAAA... ada@example.com"): "ada"',

@@ -4,6 +4,8 @@ import { ALERT_KEYS } from '../../lib/config/alerts.ts'
 import { FLEET_KEYS, type FleetConfig, parseFleets, parseOperatorConfig } from '../../lib/config/fleets.ts'
 import { mistakesOf } from './mistakes-of.ts'
 
+const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHXrz5FeGC/K0/Bk4rhVwNDWT3oCNlTtPkW2UxlMQqkY'
+
 const GOOD: Record<string, string> = {
   tags: '{ app = "shop" }',
   user: '"shop"',
@@ -110,7 +112,7 @@ describe("the operator's configuration", () => {
     ],
     [
       'signers',
-      '["ssh-ed25519 AAAAC3Nza ada@example.com", "command=\\"x\\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHXrz5"]',
+      `["${KEY} ada@example.com", "command=\\"x\\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHXrz5"]`,
       'signers[1]: is no public key as it stands in a .pub file ("ssh-ed25519 AAAA... ada@example.com"): "command=\\"x\\" ssh-ed25519 AAAAC3NzaC1lZDI1..."',
     ],
     [
@@ -120,8 +122,8 @@ describe("the operator's configuration", () => {
     ],
     [
       'signers',
-      `["ssh-rsa AAAA${'x'.repeat(4000)}"]`,
-      "signers: are 4012 characters, of which a target's document takes 4000: keys of ed25519 are the shortest",
+      `[${Array(51).fill(`"${KEY}"`)}]`,
+      "signers: are 4080 characters, of which a target's document takes 4000: keys of ed25519 are the shortest",
     ],
     [
       'publishers',
@@ -188,7 +190,7 @@ describe("the operator's configuration", () => {
   })
 
   it('refuses nobody as the user of an app whose releases are signed', () => {
-    const keys = { user: '"nobody"', signers: '["ssh-ed25519 AAAAC3Nza ada@example.com"]' }
+    const keys = { user: '"nobody"', signers: `["${KEY} ada@example.com"]` }
     expect(mistakes(fleetToml(keys))).toEqual([
       'environments.staging.shop.user: must not be nobody: signatures are verified as that user, whom the app may not be',
     ])
