@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { DIGEST_METADATA, REQUEST_METADATA } from '../release/artifact-metadata.ts'
-import { type AppScope, releaseKey } from '../release/keys.ts'
+import { type AppScope, type ArtifactKind, parseUploadKey, releaseKey } from '../release/keys.ts'
 import { type PinnedObject, type ReleaseRecord, releaseRecord } from '../release/release.ts'
 import { requestId } from '../release/request-id.ts'
 import { servedBy } from '../release/state.ts'
@@ -27,6 +27,8 @@ export async function promote(options: PromoteOptions): Promise<number> {
   refuseMissingKey(to)
   await refuseWhenFrozen(to)
   const { release, revision, ...running } = await currentRelease(from)
+  refuseForeignKey('bundle', running.bundle.key, from)
+  refuseForeignKey('code', running.code.key, from)
   const id = requestId(new Date(), randomUUID())
   const artifacts = await step(`Copying release ${release} to ${options.to}`, async ({ result }) => {
     const bundle = await bring(running.bundle, from, to, id)
@@ -63,6 +65,15 @@ async function bring(
     await to.store.transfer({ from: from.store, object: { key: source, versionId }, key, metadata })
   }
   return { key, digest }
+}
+
+/** The record that names it lies in the other environment's bucket: it does not choose where something is written in this one's. */
+function refuseForeignKey(kind: ArtifactKind, key: string, { scope }: OpenedApp): void {
+  const upload = parseUploadKey(key)
+  if (upload?.kind === kind && key.startsWith(prefixOf(scope))) return
+  throw new UserError(
+    `The current release of ${scope.environment} has "${key}" for its ${kind}, which is none of ${scope.app} there: who wrote that record? Publish to ${scope.environment} anew, then promote that.`,
+  )
 }
 
 const prefixOf = ({ environment, app }: AppScope) => `${environment}/${app}/`

@@ -163,24 +163,7 @@ describe('where the configuration names a signing_key', () => {
   it('promote signs for its own environment what another one runs unsigned', async () => {
     const ada = new Signer(temporaryFolder())
     const { bucket, run } = await team(ada)
-    const staging = { environment: 'staging', app: 'shop' }
-    await run('publish-release', '--environment', 'staging')
-    const [found] = await bucket.list(requestsPrefix(staging))
-    const { id, bundle, code } = requestSchema.parse(await bucket.readJson(found?.key ?? '')) as DeployRequest
-    const head = async (key: string) => (await bucket.head(key)) ?? { versionId: '', size: 0 }
-    const pinned = async ({ key, digest }: typeof bundle) => {
-      const { versionId, size } = await head(key)
-      return { key, digest, versionId, size }
-    }
-    const record = {
-      format: 1,
-      release: SERVED.release,
-      bundle: await pinned(bundle),
-      code: await pinned(code),
-    }
-    await bucket.createOnly(releaseKey(staging, SERVED.release), JSON.stringify(record))
-    const current = { ...SERVED, bundle: bundle.digest, code: code.digest, request: id }
-    await bucket.createOnly(stateKey(staging), JSON.stringify({ ...EMPTY_STATE, current }))
+    const code = await runInStaging({ bucket, run })
     expect(await run('promote', '--from', 'staging', '--to', 'production')).toMatchObject({ code: 0 })
     const { signed } = (await asked(bucket)) as DeployRequest
     expect(signed && readStatement(signed)).toMatchObject({
@@ -188,6 +171,20 @@ describe('where the configuration names a signing_key', () => {
       action: 'promote',
       code: code.digest,
     })
+  })
+
+  it('promote writes nothing where only the record in the other environment says so', async () => {
+    const ada = new Signer(temporaryFolder())
+    const { bucket, run } = await team(ada)
+    await runInStaging({ bucket, run }, 'staging/shop/requests/mine.request')
+    const before = await bucket.keys()
+    expect(await run('promote', '--from', 'staging', '--to', 'production')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining(
+        'has "staging/shop/requests/mine.request" for its code, which is none of shop there',
+      ),
+    })
+    expect(await bucket.keys()).toEqual(before)
   })
 
   it.each([
@@ -221,3 +218,29 @@ describe('where the configuration names a signing_key', () => {
     expect(signed && readStatement(signed)?.code).toBe(code.digest)
   })
 })
+
+/** What an unsigned environment runs; its record may name another key for the code. */
+async function runInStaging(
+  { bucket, run }: Pick<Awaited<ReturnType<typeof team>>, 'bucket' | 'run'>,
+  codeKey?: string,
+) {
+  const staging = { environment: 'staging', app: 'shop' }
+  await run('publish-release', '--environment', 'staging')
+  const [found] = await bucket.list(requestsPrefix(staging))
+  const { id, bundle, code } = requestSchema.parse(await bucket.readJson(found?.key ?? '')) as DeployRequest
+  const head = async (key: string) => (await bucket.head(key)) ?? { versionId: '', size: 0 }
+  const pinned = async ({ key, digest }: typeof bundle) => {
+    const { versionId, size } = await head(key)
+    return { key, digest, versionId, size }
+  }
+  const record = {
+    format: 1,
+    release: SERVED.release,
+    bundle: await pinned(bundle),
+    code: { ...(await pinned(code)), ...(codeKey && { key: codeKey }) },
+  }
+  await bucket.createOnly(releaseKey(staging, SERVED.release), JSON.stringify(record))
+  const current = { ...SERVED, bundle: bundle.digest, code: code.digest, request: id }
+  await bucket.createOnly(stateKey(staging), JSON.stringify({ ...EMPTY_STATE, current }))
+  return code
+}
