@@ -50,7 +50,7 @@ export async function publicKeyOf(key: string): Promise<string> {
   throw new UserError(`"${key}", which signing_key names, cannot be read: ${lastLine(stderr)}`)
 }
 
-const NO_OPENSSH = 'Requests are signed with ssh-keygen, which is not there: install OpenSSH 8.1 or later.'
+const NO_OPENSSH = 'Requests are signed with ssh-keygen, which is not there: install OpenSSH 8.2 or later.'
 
 function lastLine(text: string): string {
   return text.trim().split('\n').at(-1) ?? ''
