@@ -136,6 +136,19 @@ describe('alarms that cannot be read', () => {
     expect(await end()).toMatchObject({ outcome: 'done' })
   })
 
+  it('after one of them rang do not let it be forgotten', async () => {
+    const { machine, first } = await watchedMachine()
+    for (const { seconds } of machine.fleet.targets()) Object.assign(seconds, { activate: 60 })
+    machine.clock.haste = 20
+    const { end } = await until(machine, 'wave 1')
+    await machine.setAlarm(ALARM, 'ALARM')
+    await machine.pass(20)
+    await machine.setAlarm(ALARM, 'OK')
+    machine.onAlarms(() => 'throttled')
+    expect(await end()).toMatchObject({ outcome: 'rolled-back', reason: RINGS })
+    expect(served(machine)).toEqual(Array(2).fill(first.release))
+  })
+
   it('for too long are taken for one that rings, also when all else is over', async () => {
     const { machine, first } = await watchedMachine({ bakeSeconds: 0 })
     machine.clock.haste = 20

@@ -51,6 +51,24 @@ describe('at its end a rollout', () => {
     expect([await isRetired(machine, one), await isRetired(machine, two)]).toEqual([true, true])
   })
 
+  it('that recovers is ended also where what it brings back has expired', async () => {
+    const machine = await openMachine({ targets: 2, policy: { waves: [1, '100%'], bakeSeconds: 90 } })
+    const [one = ''] = await rollOut(machine, '1')
+    const second = await machine.publish('2')
+    await machine.pass(600, () => served(machine).includes(second.release))
+    const [, code] = await artifacts(machine, one)
+    await machine.expire(code?.key ?? '', code?.versionId)
+    await machine.endEngine()
+    await machine.settle()
+    expect(await machine.record(second.id)).toMatchObject({
+      outcome: 'rolled-back',
+      reason: 'The engine ended as STOPPED in mid-rollout.',
+    })
+    expect(served(machine)).toEqual(Array(2).fill(one))
+    expect((await machine.rollOut('3')).record.outcome).toBe('done')
+    expect((await rollBack(machine)).reason).toContain('has expired since')
+  })
+
   it('leaves what a waiting request asks for', async () => {
     const machine = await few()
     const [one = ''] = await rollOut(machine, '1', '2')
