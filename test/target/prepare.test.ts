@@ -159,7 +159,7 @@ describe('prepare', () => {
     }
     const pip = await writeWheel(workshop.folder, { name: 'pip', version: '99.0', files })
     const fresh = await workshop.newTarget()
-    fresh.alterPrepareProgram('PIP_SECONDS = 120', 'PIP_SECONDS = 4')
+    fresh.alterPart('prepare', 'PIP_SECONDS = 120', 'PIP_SECONDS = 4')
     const { verdict } = await fresh.run('prepare', await publish({}, [], { pip }))
     expect(verdict.reason).toBe("the bundle's pip did not answer within 4 s")
     expect(existsSync(`/proc/${readFileSync(pid, 'utf8')}`)).toBe(false)

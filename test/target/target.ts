@@ -12,7 +12,7 @@ import { sha256 } from '../../lib/release/digest.ts'
 import { stateKey } from '../../lib/release/keys.ts'
 import { EMPTY_STATE, type State } from '../../lib/release/state.ts'
 import { parseVerdict, type Verdict } from '../../lib/release/verdict.ts'
-import { eachPart, programSource } from '../../lib/stack/program-documents.ts'
+import { eachPart, type ProgramPart, programSource } from '../../lib/stack/program-documents.ts'
 import { type PublishedRelease, SCOPE } from './artifacts.ts'
 import type { BucketAndMetadata } from './bucket-and-metadata.ts'
 import { thisPython } from './this-python.ts'
@@ -112,16 +112,16 @@ export class TestTarget {
     writeFileSync(this.#script, script.replace(from, to))
   }
 
-  /** The part that prepares, as this target keeps it. */
-  alterPrepareProgram(from: string, to: string): void {
-    const program = programSource('prepare')
+  /** A part, as this target keeps it. */
+  alterPart(part: ProgramPart, from: string, to: string): void {
+    const program = programSource(part)
     if (!program.includes(from)) throw new Error(`the program has no "${from}"`)
     const altered = program.replace(from, to)
     const digest = sha256(altered)
     mkdirSync(this.path('state'), { recursive: true })
-    writeFileSync(this.path('state', `prepare-${digest}.py`), altered)
-    const prepare = { document: 'prepare', sha256: digest }
-    this.config = { ...this.config, programs: { ...Object(this.config.programs), prepare } }
+    writeFileSync(this.path('state', `${part}-${digest}.py`), altered)
+    const kept = { document: part, sha256: digest }
+    this.config = { ...this.config, programs: { ...Object(this.config.programs), [part]: kept } }
   }
 
   /** Starts the step in its own process group, as the agent does. */

@@ -487,6 +487,16 @@ describe('a target whose document names signers', () => {
     })
   })
 
+  it('waits for no ssh-keygen that never ends', async () => {
+    writeFileSync(`${target.root}/ssh-keygen`, '#!/bin/sh\nexec sleep 600\n', { mode: 0o755 })
+    target.environment.PATH = `${target.root}:${target.environment.PATH}`
+    target.alterPart('verify', 'VERIFY_SECONDS = 20', 'VERIFY_SECONDS = 1')
+    expect((await prepare(one, await signed(one, {}))).verdict).toMatchObject({
+      outcome: 'refused',
+      reason: 'ssh-keygen did not answer within 1 s',
+    })
+  })
+
   it('believes no ssh-keygen that does not know how to verify', async () => {
     const folder = target.root
     writeFileSync(`${folder}/ssh-keygen`, '#!/bin/sh\necho "unknown option -- Y" >&2\nexit 1\n', {
